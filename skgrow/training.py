@@ -1,0 +1,184 @@
+"""Gradient training of a bank: one loop for `fit` and `partial_fit`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from skgrow.bank import bank_logits, row_chunks
+
+__all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "train_bank"]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows to train on, or to stop by.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Scaled inputs.
+    y : ndarray of int64 of shape (n_samples,)
+        Class numbers.
+    sample_weight : ndarray of shape (n_samples,)
+    offset : ndarray of shape (n_samples, n_classes) or (1, n_classes)
+        Logits that are added to the bank's and not trained.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    sample_weight: np.ndarray
+    offset: np.ndarray
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How to train: see the estimator's parameters of the same names."""
+
+    max_iter: int
+    batch_size: int
+    learning_rate: float
+    alpha: float = 0.0
+    one_cycle: bool = True
+    tol: float = 1e-4
+    n_iter_no_change: int = 10
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What happened: mean loss of each epoch in nats, epochs run, best epoch."""
+
+    loss_curve: list
+    validation_curve: list
+    n_iter: int
+    best_iter: int
+
+
+def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", report=None):
+    """Minimise the weighted cross-entropy of the summed logits with Adam.
+
+    Parameters
+    ----------
+    bank : BranchBank
+        Where to start; it is not changed.
+    data : TrainingData
+        Training rows. A set no larger than one batch is trained full-batch, so that
+        a row of weight 2 equals the row twice.
+    plan : TrainingPlan
+    validation : TrainingData, default=None
+        Rows to stop by; the weights of the best epoch are then restored.
+    seed : int
+        Seed of the generator that shuffles the rows.
+    device : str, default="cpu"
+    report : callable, default=None
+        Called as `report(epoch, loss, validation_loss)` after each epoch.
+
+    Returns
+    -------
+    bank : BranchBank
+    record : TrainingRecord
+    """
+    weights, biases = bank.tensors(device)
+    parameters = [p.requires_grad_() for p in (*weights, *biases)]
+    optimizer = torch.optim.Adam(parameters, lr=plan.learning_rate)
+    schedule = _one_cycle(optimizer, len(data.y), plan) if plan.one_cycle else None
+    rows = _to_device(data, device)
+    stopper = _Stopper(plan, bank, validation, device)
+    columns = torch.tensor(bank.regions.reshape(-1), device=device)
+    generator = torch.Generator().manual_seed(seed)
+    losses = []
+    for epoch in range(plan.max_iter):
+        order = torch.randperm(len(data.y), generator=generator).to(device)
+        total = 0.0
+        for batch in order.split(plan.batch_size):
+            total += _step(bank, rows, batch, columns, weights, biases, optimizer, plan)
+            if schedule is not None:
+                schedule.step()
+        losses.append(total / float(data.sample_weight.sum()))
+        stop = stopper.step(epoch, losses[-1], weights, biases)
+        if report is not None:
+            report(epoch + 1, losses[-1], stopper.last)
+        if stop:
+            break
+    trained = _trained(bank, *stopper.restore(weights, biases))
+    return trained, TrainingRecord(losses, stopper.curve, len(losses), stopper.best_iter)
+
+
+def _one_cycle(optimizer, n_rows, plan):
+    n_steps = plan.max_iter * -(-n_rows // plan.batch_size)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        # One step more than is taken: the last call must not run off the schedule.
+        optimizer, max_lr=plan.learning_rate, total_steps=n_steps + 1
+    )
+
+
+def _step(bank, rows, batch, columns, weights, biases, optimizer, plan):
+    X, y, sample_weight, offset = rows
+    inputs = X[batch][:, columns].T.reshape(*bank.regions.shape, -1)
+    logits = bank_logits(inputs, weights, biases).T  # (rows, n_classes)
+    logits = logits + (offset if len(offset) == 1 else offset[batch])
+    losses = cross_entropy(logits, y[batch], reduction="none")
+    batch_weight = sample_weight[batch]
+    total = (losses * batch_weight).sum()
+    loss = total / batch_weight.sum()
+    if plan.alpha:
+        loss = loss + plan.alpha * sum(w.square().sum() for w in weights)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return float(total.detach())
+
+
+class _Stopper:
+    """Early stopping: by validation rows and best weights, else by the training loss."""
+
+    def __init__(self, plan, bank, validation, device):
+        self.plan, self.bank = plan, bank
+        self.validation = None if validation is None else _to_device(validation, device)
+        self.curve, self.last = [], None
+        self.best_iter, self.best_loss, self.best = 0, np.inf, None
+
+    def step(self, epoch, loss, weights, biases):
+        if self.validation is not None:
+            loss = self.last = self._validation_loss(weights, biases)
+            self.curve.append(loss)
+        if loss < self.best_loss - self.plan.tol:
+            self.best_iter, self.best_loss = epoch + 1, loss
+            if self.validation is not None:
+                self.best = [[t.detach().clone() for t in ts] for ts in (weights, biases)]
+        return epoch + 1 - self.best_iter >= self.plan.n_iter_no_change
+
+    def restore(self, weights, biases):
+        return (weights, biases) if self.best is None else self.best
+
+    def _validation_loss(self, weights, biases):
+        X, y, sample_weight, offset = self.validation
+        columns = torch.tensor(self.bank.regions.reshape(-1), device=X.device)
+        total = 0.0
+        with torch.inference_mode():
+            for rows in row_chunks(len(y)):
+                inputs = X[rows][:, columns].T.reshape(*self.bank.regions.shape, -1)
+                logits = bank_logits(inputs, weights, biases).T
+                logits = logits + (offset if len(offset) == 1 else offset[rows])
+                losses = cross_entropy(logits, y[rows], reduction="none")
+                total += float(losses @ sample_weight[rows])
+        return total / float(sample_weight.sum())
+
+
+def _to_device(data, device):
+    arrays = (data.X, data.y, data.sample_weight.astype(data.X.dtype), data.offset)
+    # Copies read-only arrays (memory maps) and no others: torch must never share them.
+    writable = (np.require(array, requirements="W") for array in arrays)
+    return tuple(torch.as_tensor(array, device=device) for array in writable)
+
+
+def _trained(bank, weights, biases):
+    """A bank of the trained tensors, back in the `(branches, in, out)` numpy form."""
+    return replace(
+        bank,
+        weights=tuple(w.detach().cpu().numpy().transpose(0, 2, 1).copy() for w in weights),
+        biases=tuple(b.detach().cpu().numpy()[:, :, 0].copy() for b in biases),
+    )

@@ -1,0 +1,34 @@
+"""Shared by all tests: no window opens, no test changes global state."""
+
+import os
+
+# Before anything imports matplotlib.
+os.environ["MPLBACKEND"] = "Agg"
+
+import numpy as np
+import pytest
+import torch
+
+# Torch gives many of its warnings once a process; then a fault would fail whichever
+# test meets it first, and no other.
+torch.set_warn_always(True)
+
+
+def _global_state():
+    name, keys, position, has_gauss, gauss = np.random.get_state()
+    return {
+        "numpy's random state": (name, keys.tobytes(), position, has_gauss, gauss),
+        "torch's random state": torch.get_rng_state().numpy().tobytes(),
+        "torch's thread count": torch.get_num_threads(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def global_state_unchanged(request):
+    """Fail a test that leaves random state or thread counts changed (law 8)."""
+    before = _global_state()
+    yield
+    if request.node.get_closest_marker("changes_global_state") is None:
+        after = _global_state()
+        changed = [name for name, value in before.items() if after[name] != value]
+        assert not changed, f"the test changed {' and '.join(changed)}"
