@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class BranchBank:
         """Draw a fresh bank, uniform in +-1/sqrt(n_in) like `torch.nn.Linear`."""
         sizes = [regions.shape[1], *hidden_layer_sizes, n_outputs]
         weights, biases = [], []
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in pairwise(sizes):
             bound = n_in**-0.5
             shape = (len(regions), n_in + 1, n_out)
             drawn = random_state.uniform(-bound, bound, size=shape).astype(dtype)
@@ -87,7 +88,8 @@ class BranchBank:
 
     def tensors(self, device="cpu"):
         """Weights and biases as lists of torch tensors on `device`, in features-major
-        form: weights `(branches, out, in)`, biases `(branches, out, 1)`."""
+        form: weights `(branches, out, in)`, biases `(branches, out, 1)`.
+        """
         weights = [_tensor(w.transpose(0, 2, 1), device) for w in self.weights]
         biases = [_tensor(b[:, :, None], device) for b in self.biases]
         return weights, biases

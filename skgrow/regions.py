@@ -81,9 +81,7 @@ class ImagePatches:
         channels, height, width = self.image_shape
         tops = np.arange(0, height - self.patch_size + 1, stride)
         lefts = np.arange(0, width - self.patch_size + 1, stride)
-        top, left, channel = np.meshgrid(
-            tops, lefts, np.arange(channels), indexing="ij"
-        )
+        top, left, channel = np.meshgrid(tops, lefts, np.arange(channels), indexing="ij")
         corner = (channel * height + top) * width + left
         row, column = np.divmod(np.arange(self.patch_size**2), self.patch_size)
         return corner.reshape(-1, 1) + row * width + column

@@ -74,7 +74,8 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
         Seed of the generator that shuffles the rows.
     device : str, default="cpu"
     report : callable, default=None
-        Called as `report(epoch, loss, validation_loss)` after each epoch.
+        Called as `report(epoch, loss, validation_loss)` after each epoch; training ends
+        when it returns True.
 
     Returns
     -------
@@ -99,9 +100,8 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
                 schedule.step()
         losses.append(total / float(data.sample_weight.sum()))
         stop = stopper.step(epoch, losses[-1], weights, biases)
-        if report is not None:
-            report(epoch + 1, losses[-1], stopper.last)
-        if stop:
+        asked = report is not None and report(epoch + 1, losses[-1], stopper.last)
+        if stop or asked:
             break
     trained = _trained(bank, *stopper.restore(weights, biases))
     return trained, TrainingRecord(losses, stopper.curve, len(losses), stopper.best_iter)
@@ -111,7 +111,9 @@ def _one_cycle(optimizer, n_rows, plan):
     n_steps = plan.max_iter * -(-n_rows // plan.batch_size)
     return torch.optim.lr_scheduler.OneCycleLR(
         # One step more than is taken: the last call must not run off the schedule.
-        optimizer, max_lr=plan.learning_rate, total_steps=n_steps + 1
+        optimizer,
+        max_lr=plan.learning_rate,
+        total_steps=n_steps + 1,
     )
 
 
@@ -179,6 +181,8 @@ def _trained(bank, weights, biases):
     """A bank of the trained tensors, back in the `(branches, in, out)` numpy form."""
     return replace(
         bank,
-        weights=tuple(w.detach().cpu().numpy().transpose(0, 2, 1).copy() for w in weights),
+        weights=tuple(
+            w.detach().cpu().numpy().transpose(0, 2, 1).copy() for w in weights
+        ),
         biases=tuple(b.detach().cpu().numpy()[:, :, 0].copy() for b in biases),
     )

@@ -103,9 +103,7 @@ def test_loss_curve_is_the_mean_loss_in_nats():
 
 def test_early_stopping_restores_the_best_weights():
     bank, data = fresh_bank(), blob_data()
-    wrong = replace(
-        blob_data(60, seed=3), y=np.random.RandomState(4).randint(3, size=60)
-    )
+    wrong = replace(blob_data(60, seed=3), y=np.random.RandomState(4).randint(3, size=60))
     plan = replace(PLAN, max_iter=200, one_cycle=False, n_iter_no_change=5)
     trained, record = train_bank(bank, data, plan, validation=wrong)
     curve = record.validation_curve

@@ -1,0 +1,1 @@
+"""The paper's Figure 5, one file a step; README.md here says why it works."""

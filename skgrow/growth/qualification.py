@@ -9,9 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.stats import norm
 
-__all__ = ["Qualification", "hoeffding_margin", "qualify"]
+from skgrow.growth.screening import gain_and_step
+
+__all__ = ["Qualification", "hoeffding_margin", "qualify", "scan_thresholds"]
+
+SCAN_QUANTILES = np.linspace(0.1, 0.95, 12)
 
 
 @dataclass(frozen=True)
@@ -68,82 +73,130 @@ def hoeffding_margin(n, n_tested, delta):
         return np.sqrt(np.log(n_tested / delta) / (2 * np.asarray(n, dtype=np.float64)))
 
 
-def qualify(values, target, gradient, y, sample_weight, *, n_tested, delta, min_recall):
+def scan_thresholds(outputs, target, residual, margin):
+    """Best threshold of every candidate, formula (10), on the rows of the search.
+
+    Of a dozen quantiles of the output, the one of highest gain at which the precision
+    is above the class's share by `margin`, so that it can be expected to pass (13).
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_candidates, n_rows)
+        Minus infinity outside an input bound.
+    target : ndarray of int64 of shape (n_candidates,)
+    residual : Residual
+        Of the same rows.
+    margin : callable
+        `margin(n_fired)`: what (13) will ask for, given the rows spoken on here.
+
+    Returns
+    -------
+    threshold : ndarray of shape (n_candidates,)
+    gain : ndarray of shape (n_candidates,)
+        0 where no threshold will do.
+    """
+    ordered = np.sort(np.where(np.isfinite(outputs), outputs, np.inf), axis=1)
+    n_inside = np.isfinite(outputs).sum(axis=1)
+    ranks = np.minimum(
+        (SCAN_QUANTILES[:, None] * n_inside).astype(int), len(residual) - 1
+    )
+    thresholds = np.take_along_axis(ordered, ranks.T, axis=1).T  # (n_quantiles, m)
+    gains = np.zeros(thresholds.shape)
+    for t in np.unique(target):
+        own = np.flatnonzero(target == t)
+        block = torch.as_tensor(outputs[own])
+        for q, threshold in enumerate(thresholds[:, own]):
+            gains[q, own] = _gain_above(block, threshold, t, residual, margin)
+    best = gains.argmax(axis=0)
+    each = np.arange(len(target))
+    return thresholds[best, each], gains[best, each]
+
+
+def _gain_above(block, threshold, t, residual, margin):
+    """Gain of one class's candidates at one threshold each; 0 where (13) looks lost."""
+    values = (block - torch.as_tensor(threshold)[:, None]).relu_()
+    membership = torch.as_tensor(residual.membership)
+    fired = (values > 0).to(values.dtype) @ torch.stack(
+        [membership[:, t], membership.sum(dim=1)], dim=1
+    )
+    precision, n_fired = (fired[:, 0] / fired[:, 1].clip(min=1e-12)), fired[:, 1]
+    means = (values @ membership / membership.sum(dim=0).clip(min=1e-12)).numpy()
+    prior = float(membership[:, t].sum() / membership.sum())
+    promising = precision.numpy() - margin(n_fired.numpy()) > prior
+    gain, _ = gain_and_step(values, values.square(), residual, t)
+    return np.where(promising & (means.argmax(axis=1) == t), gain, 0)
+
+
+def qualify(values, target, residual, *, n_tested, delta):
     """Test candidates on fresh rows by conditions (3), (9) and (13).
+
+    A candidate passes when its mean is higher on the target class than on every other
+    class, (3); when the mean of `w_j v_j` is positive with confidence `1 - delta`, (9);
+    and when its precision, less Hoeffding's margin for all `n_tested` candidates
+    together, lies above the target's share of the rows, (13).
 
     Parameters
     ----------
     values : ndarray of shape (n_candidates, n_rows)
         `relu(output - threshold)`; 0 where the branch is silent.
     target : ndarray of int64 of shape (n_candidates,)
-    gradient : ndarray of shape (n_rows, n_classes)
-        `w_jt` of condition (9), from `rows.residuals`.
-    y : ndarray of int64 of shape (n_rows,)
-    sample_weight : ndarray of shape (n_rows,)
+    residual : Residual
+        Of the same rows.
     n_tested : int
         Number of candidates that the confidence must cover.
     delta : float
-        Chance that any candidate passes by luck.
-    min_recall : float
-        Smallest share of the target class that must be above the threshold.
+        Chance that any candidate at all passes (13) by luck.
 
     Returns
     -------
     qualification : Qualification
     """
-    n_rows, n_classes = gradient.shape
-    one_hot = np.zeros((n_rows, n_classes), dtype=values.dtype)
-    one_hot[np.arange(n_rows), y] = sample_weight
+    membership = residual.membership
     each = np.arange(len(values))
-    class_weight = one_hot.sum(axis=0)  # (n_classes,)
-
-    fired = values > 0
-    hits = fired.astype(values.dtype) @ one_hot  # weight fired upon, (m, n_classes)
-    n_fired = _effective_size(fired, sample_weight)
+    class_weight = membership.sum(axis=0)  # (n_classes,)
+    fired = (values > 0).astype(values.dtype)
+    hits = fired @ membership  # weight spoken on, (n_candidates, n_classes)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.nan_to_num(hits[each, target] / hits.sum(axis=1))
         recall = np.nan_to_num(hits[each, target] / class_weight[target])
-        means = values @ one_hot / class_weight  # (m, n_classes), nan: class not drawn
+        means = values @ membership / class_weight  # nan: no row of that class
+    n_fired = _effective_size(fired, membership.sum(axis=1))
     bound = precision - hoeffding_margin(n_fired, n_tested, delta)
-    profit = _profit(values, target, gradient, n_tested, delta)
+    profit = _profit(values, target, residual, delta)
     prior = (class_weight / class_weight.sum())[target]
-    passed = (
-        _target_mean_is_largest(means, target)  # (3)
-        & (profit > 0)  # (9)
-        & (bound > prior)  # (13), with the class prior in place of 1 / K
-        & (recall >= min_recall)
-    )
+    passed = _target_is_highest(means, target) & (profit > 0) & (bound > prior)
     return Qualification(passed, precision, recall, bound, profit)
 
 
 def _effective_size(fired, sample_weight):
-    """Kish's number of equally weighted rows that the fired rows are worth."""
-    weight = fired @ sample_weight
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(weight**2 / (fired @ sample_weight**2))
+    """Kish's number of equally weighted rows that the rows spoken on are worth."""
+    squares = fired @ sample_weight**2
+    return (fired @ sample_weight) ** 2 / np.maximum(squares, 1e-12)
 
 
-def _target_mean_is_largest(means, target):
+def _target_is_highest(means, target):
     each = np.arange(len(means))
     own = means[each, target]
-    others = means.copy()
+    others = np.nan_to_num(means, nan=-np.inf)
     others[each, target] = -np.inf
-    return own > np.nan_to_num(others, nan=-np.inf).max(axis=1)
+    return own > others.max(axis=1)
 
 
-def _profit(values, target, gradient, n_tested, delta):
+def _profit(values, target, residual, delta):
     """Lower confidence bound of the mean of `w_j v_j`, by its standard error.
 
     Hoeffding's bound would ask for a margin of `sqrt(2 ln(n_tested / delta) / n)`
     whatever the variance is; most `v_j` are 0 and the rest spread widely, so that
-    nothing would ever pass it. The normal bound is that of the central limit theorem.
+    nothing would ever pass it. This is the bound of the central limit theorem.
     """
-    n_rows = values.shape[1]
     mean = np.empty(len(values))
-    square = np.empty(len(values))
+    error = np.empty(len(values))
     for t in np.unique(target):
         own = target == t
-        mean[own] = values[own] @ gradient[:, t] / n_rows
-        square[own] = values[own] ** 2 @ gradient[:, t] ** 2 / n_rows
-    error = np.sqrt(np.maximum(square - mean**2, 0) / n_rows)
-    return mean - norm.isf(delta / n_tested) * error
+        weight, curve = residual.gradient[:, t], residual.curvature[:, t]
+        # The class's intercept takes what is constant: it is no merit and no noise.
+        level = values[own] @ curve / max(curve.sum(), 1e-12)
+        products = (values[own] - level[:, None]) * weight
+        mean[own] = products.mean(axis=1)
+        error[own] = products.std(axis=1) / np.sqrt(values.shape[1])
+    return mean - norm.isf(delta) * error

@@ -9,13 +9,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from skgrow.growth.rows import residuals
-from skgrow.growth.screening import newton_gain
+from skgrow.growth.rows import residual
+from skgrow.growth.screening import gain_and_step
 
-__all__ = ["select_stagewise"]
+__all__ = ["DAMPING", "select_stagewise"]
+
+# Share of the Newton step by which the scores move after a pick: a full step for every
+# pick overshoots where picks overlap.
+DAMPING = 0.5
 
 
-def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, damping=0.5):
+def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
     """Pick candidates one at a time, each given what the earlier ones already do.
 
     Parameters
@@ -29,41 +33,30 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, dampi
     sample_weight : ndarray of shape (n_rows,)
     n_picks : int
         How many to pick at most; fewer when no gain is left.
-    damping : float, default=0.5
-        Share of the Newton step by which the scores move after a pick.
 
     Returns
     -------
     picks : ndarray of int64
         Candidates in the order they were picked.
     """
-    order = np.argsort(target, kind="stable")
-    blocks = np.split(order, np.flatnonzero(np.diff(target[order])) + 1)
-    blocks = [(target[b[0]], b, torch.as_tensor(values[b])) for b in blocks if len(b)]
-    squares = [block.square() for _, _, block in blocks]
+    members = {t: np.flatnonzero(target == t) for t in np.unique(target)}
+    blocks = {t: torch.as_tensor(values[own]) for t, own in members.items()}
+    squares = {t: block.square() for t, block in blocks.items()}
     logits = logits.copy()
-    picks = []
     taken = np.zeros(len(target), dtype=bool)
+    picks = []
     for _ in range(min(n_picks, len(target))):
-        weight, curve = residuals(logits, y, sample_weight)
-        gain, step = _gains(blocks, squares, weight, curve, len(target))
+        now = residual(logits, y, sample_weight)
+        gain, step = np.zeros((2, len(target)))
+        for t, own in members.items():
+            gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t)
         gain[taken] = 0
         best = int(gain.argmax())
         if gain[best] <= 0:
             break
         taken[best] = True
         picks.append(best)
-        logits[:, target[best]] += damping * step[best] * values[best]
+        t, curve = target[best], now.curvature[:, target[best]]
+        centred = values[best] - curve @ values[best] / curve.sum()
+        logits[:, t] += DAMPING * step[best] * centred
     return np.array(picks, dtype=np.int64)
-
-
-def _gains(blocks, squares, weight, curve, n_candidates):
-    """Newton gain and step of every candidate at the present scores."""
-    gradient = np.zeros(n_candidates)
-    curvature = np.zeros(n_candidates)
-    for (t, members, block), square in zip(blocks, squares, strict=True):
-        gradient[members] = (block @ torch.as_tensor(weight[:, t])).numpy()
-        curvature[members] = (square @ torch.as_tensor(curve[:, t])).numpy()
-    n_rows = len(weight)
-    gain = newton_gain(gradient / n_rows, curvature / n_rows)
-    return gain, gradient / np.maximum(curvature, 1e-12)

@@ -1,0 +1,147 @@
+"""Checks of what the user passes in; every message names the value and the cure."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight
+
+from skgrow.growth.qualification import hoeffding_margin
+
+__all__ = [
+    "check_device",
+    "check_hidden_layers",
+    "check_labels",
+    "check_n_branches",
+    "check_weights",
+    "selection_too_small",
+    "stratified_split",
+    "unchanged_on_error",
+]
+
+
+@contextmanager
+def unchanged_on_error(estimator):
+    """Put an estimator back as it was when the work on it fails half way.
+
+    Fitted state is never changed in place, so a shallow copy holds all of it.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def check_device(device):
+    """Return `device` if torch can compute there, else raise ValueError."""
+    try:
+        torch.zeros(1, device=torch.device(device))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used here ({str(error).splitlines()[0]}); "
+            'use device="cpu".'
+        ) from error
+    return device
+
+
+def check_hidden_layers(sizes):
+    """Widths of the hidden layers as a tuple, or ValueError."""
+    sizes = tuple(sizes)
+    whole = all(isinstance(s, Integral) and not isinstance(s, bool) for s in sizes)
+    if not sizes or not whole or min(sizes) < 1:
+        raise ValueError(
+            "hidden_layer_sizes must hold one positive whole number or more, got "
+            f"{sizes!r}."
+        )
+    return sizes
+
+
+def check_labels(y, classes):
+    """Class numbers of `y`, or ValueError when it holds a label not seen in `fit`."""
+    if (y.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
+        raise ValueError(  # numpy would compare 10 with "9" as strings
+            f"y holds labels of dtype {y.dtype}, but the classes seen in fit are of dtype "
+            f"{classes.dtype}; pass labels of one kind."
+        )
+    unseen = np.setdiff1d(y, classes)
+    if len(unseen):
+        raise ValueError(
+            f"y holds labels that were not seen in fit: {unseen.tolist()[:10]}; the "
+            f"classes are {classes.tolist()[:10]}. Fit again with all classes."
+        )
+    return np.searchsorted(classes, y).astype(np.int64)
+
+
+def check_n_branches(n_branches):
+    """Return `n_branches` as int, or raise ValueError when it is no count."""
+    if isinstance(n_branches, bool) or not isinstance(n_branches, Integral):
+        raise ValueError(
+            f"n_branches must be a whole number, got {n_branches!r} of type "
+            f"{type(n_branches).__name__}."
+        )
+    if n_branches < 0:
+        raise ValueError(f"n_branches must be 0 or more, got {n_branches}.")
+    return int(n_branches)
+
+
+def check_weights(sample_weight, class_weight, X, y):
+    """Weights `(n_samples,)` of the rows, class weights included.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative, or all are 0.
+    """
+    weight = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if class_weight is not None:
+        weight = weight * compute_sample_weight(class_weight, y)
+    if not weight.any():
+        raise ValueError(
+            "All sample weights are zero; at least one row must have a positive weight."
+        )
+    return weight
+
+
+def selection_too_small(n_verify, smallest_share, n_tested, delta):
+    """Why `n_verify` rows cannot test any candidate; None when they can.
+
+    Even a branch that speaks on all of them and is always right must clear Hoeffding's
+    margin, condition (13).
+    """
+    margin = float(hoeffding_margin(max(n_verify, 1e-9), n_tested, delta))
+    if margin < 1 - smallest_share:
+        return None
+    needed = np.log(n_tested / delta) / (2 * (1 - smallest_share) ** 2)
+    return (
+        f"the selection set is too small to test anything: {n_verify} rows are left to "
+        f"verify {n_tested} candidates at delta={delta}, at least {int(needed) + 1} are "
+        "needed; pass more rows"
+    )
+
+
+def stratified_split(y, fraction, seed):
+    """Row numbers of two parts, the second `fraction` of the rows, both ascending.
+
+    Stratified by class where every class has a row for each part.
+    """
+    n_second = max(1, round(fraction * len(y)))
+    counts = np.bincount(y)
+    counts = counts[counts > 0]
+    possible = counts.min() > 1 and min(n_second, len(y) - n_second) >= len(counts)
+    first, second = train_test_split(
+        np.arange(len(y)),
+        test_size=n_second,
+        stratify=y if possible else None,
+        random_state=seed,
+    )
+    return np.sort(first), np.sort(second)

@@ -1,0 +1,484 @@
+"""GrowingNAMClassifier: a neural additive model that grows. Orchestration only."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+)
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skgrow._growing import GrowingMixin
+from skgrow._validation import check_device, check_n_branches, unchanged_on_error
+from skgrow.regions import ImagePatches
+
+__all__ = ["GrowingNAMClassifier"]
+
+DTYPES = [np.float64, np.float32]  # float32 stays float32, all else becomes float64
+
+
+class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
+    """Neural additive model that grows by using its trained branches again.
+
+    The network is a sum of small MLP branches, each on a few input columns, formula
+    (14). `fit` trains them. `grow` uses them again on other columns: candidates are
+    found by search, must pass a statistical test on rows of their own, and join with
+    two trained numbers each, formula (16).
+
+    ================  =====================  =========================
+    verb              base branches          grown branches
+    ================  =====================  =========================
+    `fit`             trained from scratch   none, or `n_branches` new
+    `partial_fit`     one more pass          as they are
+    `grow`            as they are            more of them
+    `fit`, warm       as they are            up to `n_branches`
+    ================  =====================  =========================
+
+    Parameters
+    ----------
+    regions : {"auto", "features", "pairs"}, ImagePatches or list of index lists, \
+            default="auto"
+        Columns that each base branch sees: one column each, all pairs, patches of an
+        image, or lists of equal length. "auto" takes every column alone and a ring of
+        pairs.
+    grow_regions : same as `regions`, default=None
+        Where growth may look. None means all regions of the same kind: patches at
+        stride 1, all ordered pairs.
+    hidden_layer_sizes : tuple of int, default=(9, 9, 9, 9)
+        Width of each hidden layer of a branch.
+    n_branches : int, default=0
+        Branches to grow at the end of `fit`, on 30 % of the rows which are split off
+        for it. With 0, call `grow`.
+    matching : {"both", "clusters", "exhaustive"}, default="both"
+        Candidates to look at: matched by clusters, every branch on every region as it
+        is, or both.
+    round_size : int, default=100
+        Branches picked a round; their masks are fitted together and then frozen.
+    delta : float, default=0.05
+        Chance, over all rounds, that any branch passes condition (13) by luck.
+    search_regions : int, default=300
+        Growth regions drawn a round.
+    search_rows : int, default=4000
+        Selection rows on which a round's candidates are screened; a third of the rows
+        at most.
+    n_verified : int, default=2500
+        Candidates a round that are tested on fresh rows.
+    refit : bool, default=False
+        Fit the masks of all grown branches together after each round, instead of
+        freezing those of earlier rounds. The fit is convex.
+    max_iter : int, default=100
+        Passes over the training rows.
+    batch_size : int, default=256
+        Rows a gradient step. A smaller training set is used whole.
+    learning_rate_init : float, default=0.004
+        Highest learning rate of Adam's one-cycle schedule.
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the weights of the base branches.
+    early_stopping : bool or "auto", default="auto"
+        Hold out `validation_fraction` of the training rows, stop when their loss does
+        not fall and take the best weights. "auto" does so above 10,000 rows.
+    validation_fraction : float, default=0.1
+        Rows held out by early stopping, and by `grow` to stop by.
+    n_iter_no_change : int, default=10
+        Passes without a fall of the loss by `tol` before training stops.
+    n_rounds_no_change : int, default=3
+        Rounds without a fall of the held-out loss before growth stops. Rounds after
+        the best one are then taken back.
+    max_time : float, default=None
+        Seconds after which a call of `grow` begins no new round.
+    tol : float, default=1e-4
+        Smallest fall of a loss that counts, in nats.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied into `sample_weight`.
+    warm_start : bool, default=False
+        Let `fit` on a fitted model grow to `n_branches` and train nothing else.
+    random_state : int, RandomState instance or None, default=None
+    n_jobs : int, default=None
+        Workers of the search; results do not depend on it.
+    device : str, default="cpu"
+        Where torch computes. The fitted state is numpy arrays wherever that is.
+    verbose : int, default=0
+        With 1, print a line for every tenth pass and every round.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `X` had names that are all strings.
+    bank_ : BranchBank
+        The base branches.
+    intercept_ : ndarray of shape (n_classes,)
+        Logits of an empty row: the log class shares, then trained by growth.
+    loss_curve_ : list of float
+        Mean training loss of each pass, in nats.
+    validation_curve_ : list of float
+        Loss on the rows held out by early stopping, in nats.
+    n_iter_ : int
+        Passes over the training rows.
+    growth_history_ : list of dict
+        A row for every round: candidates screened, tested, qualified and picked,
+        branches so far, loss and accuracy on selection and held-out rows, seconds.
+
+    See Also
+    --------
+    skgrow.ImagePatches : Regions for images.
+
+    Notes
+    -----
+    The weights of rows enter every statistic and every loss. A row of weight 2 equals
+    the row twice where training is full-batch, that is up to `batch_size` rows.
+
+    References
+    ----------
+    .. [1] R. Tong, "Growing Neural Network with Shared Parameter", 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skgrow import GrowingNAMClassifier, ImagePatches
+    >>> X, y = load_digits(return_X_y=True)
+    >>> patches = ImagePatches((1, 8, 8), patch_size=3, stride=5)
+    >>> nam = GrowingNAMClassifier(regions=patches, max_iter=20, random_state=0)
+    >>> nam.fit(X[:900], y[:900]).n_parameters_    # 4 branches of 450
+    1800
+    >>> before = nam.score(X[1350:], y[1350:])
+    >>> nam = nam.grow(X[:1350], y[:1350], n_branches=20)
+    >>> nam.n_branches_, nam.n_parameters_         # 2 a branch and 10 intercepts
+    (20, 1850)
+    >>> nam.score(X[1350:], y[1350:]) > before
+    True
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's way
+        "regions": [
+            StrOptions({"auto", "features", "pairs"}),
+            ImagePatches,
+            "array-like",
+        ],
+        "grow_regions": [
+            StrOptions({"auto", "features", "pairs"}),
+            ImagePatches,
+            "array-like",
+            None,
+        ],
+        "hidden_layer_sizes": ["array-like"],
+        "n_branches": [Interval(Integral, 0, None, closed="left")],
+        "matching": [StrOptions({"both", "clusters", "exhaustive"})],
+        "round_size": [Interval(Integral, 1, None, closed="left")],
+        "delta": [Interval(Real, 0, 1, closed="neither")],
+        "search_regions": [Interval(Integral, 1, None, closed="left")],
+        "search_rows": [Interval(Integral, 1, None, closed="left")],
+        "n_verified": [Interval(Integral, 1, None, closed="left")],
+        "refit": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_rounds_no_change": [Interval(Integral, 1, None, closed="left")],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "device": [str],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        regions="auto",
+        *,
+        grow_regions=None,
+        hidden_layer_sizes=(9, 9, 9, 9),
+        n_branches=0,
+        matching="both",
+        round_size=100,
+        delta=0.05,
+        search_regions=300,
+        search_rows=4000,
+        n_verified=2500,
+        refit=False,
+        max_iter=100,
+        batch_size=256,
+        learning_rate_init=4e-3,
+        alpha=0.0,
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        n_rounds_no_change=3,
+        max_time=None,
+        tol=1e-4,
+        class_weight=None,
+        warm_start=False,
+        random_state=None,
+        n_jobs=None,
+        device="cpu",
+        verbose=0,
+    ):
+        self.regions = regions
+        self.grow_regions = grow_regions
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_branches = n_branches
+        self.matching = matching
+        self.round_size = round_size
+        self.delta = delta
+        self.search_regions = search_regions
+        self.search_rows = search_rows
+        self.n_verified = n_verified
+        self.refit = refit
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_rounds_no_change = n_rounds_no_change
+        self.max_time = max_time
+        self.tol = tol
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.device = device
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train the base branches, and grow `n_branches` if that is not 0.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs on any scale.
+        y : array-like of shape (n_samples,)
+            Class labels of any kind.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, 0 or more.
+
+        Returns
+        -------
+        self : GrowingNAMClassifier
+
+        Raises
+        ------
+        ValueError
+            If an input or a parameter cannot be used; a model fitted before is then
+            left as it was.
+        """
+        check_n_branches(self.n_branches)
+        with unchanged_on_error(self):
+            if self.warm_start and hasattr(self, "classes_"):
+                return self._fit_warm(X, y, sample_weight)
+            X, y = validate_data(self, X, y, dtype=DTYPES)
+            check_classification_targets(y)
+            self.classes_ = np.unique(y)
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"The number of classes has to be greater than one; got 1 class: "
+                    f"{self.classes_[0]!r}."
+                )
+            X, y, weight = self._encode(X, y, sample_weight)
+            if (y == y[0]).all():
+                raise ValueError(
+                    "Rows of more than one class must have a positive weight; all are "
+                    f"of class {self.classes_[y[0]]!r}."
+                )
+            base, selection = self._split_for_growth(y)
+            self._start(X[base], y[base], weight[base])
+            self._train(X[base], y[base], weight[base])
+            if len(selection):
+                rows = (X[selection], y[selection], weight[selection])
+                self._grow(*rows, self.n_branches)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train the base branches by one pass over more rows.
+
+        Grown branches stay as they are: they keep using the weights they were matched
+        with, and their contribution is taken into account.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will ever be; needed at the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : GrowingNAMClassifier
+
+        Raises
+        ------
+        ValueError
+            As `fit`, and for labels that are not in `classes`.
+        """
+        with unchanged_on_error(self):
+            if self.class_weight == "balanced":
+                raise ValueError(
+                    'class_weight="balanced" cannot be used with partial_fit, which '
+                    "sees only a part of the rows; pass a dict of weights."
+                )
+            fresh = _check_partial_fit_first_call(self, classes)
+            X, y = validate_data(self, X, y, dtype=DTYPES, reset=fresh)
+            X, y, weight = self._encode(X, y, sample_weight)
+            if fresh:
+                self._start(X, y, weight)
+            self._train(X, y, weight, n_passes=1)
+        return self
+
+    def grow(self, X_sel, y_sel, n_branches, sample_weight=None):
+        """Add branches that pass the tests on labelled rows; train nothing else.
+
+        Interrupting (Ctrl-C) keeps the rounds that are done.
+
+        Parameters
+        ----------
+        X_sel : array-like of shape (n_samples, n_features)
+            Selection rows. The training rows will do, fresh rows are better.
+        y_sel : array-like of shape (n_samples,)
+            Labels among `classes_`.
+        n_branches : int
+            Branches to add at most. Fewer are added, with a warning, when no more
+            qualify or the held-out loss stops falling.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : GrowingNAMClassifier
+
+        Raises
+        ------
+        ValueError
+            If an input cannot be used, or there are too few rows to test anything; the
+            model is then left as it was.
+
+        Warns
+        -----
+        GrowthStoppedWarning
+            If fewer than `n_branches` were added; the message says why.
+        """
+        check_is_fitted(self)
+        self._validate_params()
+        check_device(self.device)
+        n_branches = check_n_branches(n_branches)
+        X, y = validate_data(self, X_sel, y_sel, dtype=DTYPES, reset=False)
+        X, y, weight = self._encode(X, y, sample_weight)
+        if not n_branches:
+            return self
+        problem = self._too_small(y)
+        if problem:
+            raise ValueError(f"X_sel: {problem}.")
+        with unchanged_on_error(self):
+            return self._grow(X, y, weight, n_branches)
+
+    def decision_function(self, X):
+        """Scores of the classes, in logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_classes) or (n_samples,)
+            With two classes, the log-odds of the second.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_log_proba(self, X):
+        """Log probabilities of the classes, `(n_samples, n_classes)`."""
+        return log_softmax(self._logits(X), axis=1)
+
+    def predict_proba(self, X):
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Rows sum to 1; columns in the order of `classes_`.
+        """
+        return softmax(self._logits(X), axis=1)
+
+    def predict(self, X):
+        """Label of highest score for each row, `(n_samples,)`."""
+        best = self._logits(X).argmax(axis=1)
+        return self.classes_[best]
+
+    @property
+    def bank_(self):
+        """The base branches, a `BranchBank`."""
+        return self._fitted("_network").bank
+
+    @property
+    def intercept_(self):
+        """Logits of the classes before any branch speaks, `(n_classes,)`."""
+        return self._fitted("_network").intercept
+
+    @property
+    def n_branches_(self):
+        """Number of grown branches."""
+        return len(self._fitted("_network").grown)
+
+    @property
+    def n_parameters_(self):
+        """Trained numbers: branches, two a grown branch, intercepts once they train."""
+        network = self._fitted("_network")
+        banks = {id(bank): bank for bank in (network.bank, network.grown.bank)}
+        trained = sum(bank.n_parameters for bank in banks.values())
+        n_intercepts = len(network.intercept) if self.n_branches_ else 0
+        return trained + 2 * self.n_branches_ + n_intercepts
+
+    @property
+    def n_multiply_adds_(self):
+        """Multiply-adds to predict one row."""
+        network = self._fitted("_network")
+        return network.bank.n_multiply_adds + network.grown.n_multiply_adds
+
+    @property
+    def grown_branches_(self):
+        """One record a grown branch: what is used where, for which class, and why.
+
+        A list of dicts: region (columns in the order the branch reads them), branch,
+        branch_class, target_class, threshold, span, scale, bias, precision, recall and
+        bound (Hoeffding's lower bound of the precision).
+        """
+        return self._fitted("_network").grown.records(
+            self.classes_, getattr(self, "feature_names_in_", None)
+        )
+
+    def _fitted(self, name):
+        try:
+            return vars(self)[name]
+        except KeyError:
+            raise AttributeError(
+                f"this {type(self).__name__} is not fitted yet; call fit first."
+            ) from None
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        check_device(self.device)
+        X = validate_data(self, X, dtype=DTYPES, reset=False)
+        X = X.astype(self._network.bank.dtype, copy=False)
+        return self._network.logits(X, self._scaler, self.device)
