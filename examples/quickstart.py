@@ -22,8 +22,8 @@ from sklearn.model_selection import train_test_split
 
 from skgrow import GrowingNAMClassifier, ImagePatches
 
-N_BRANCHES = 120  # to grow in all,
-STEP = 30  # so many a call of grow, to have points for the picture
+N_BRANCHES = 30  # to grow in all: on so few rows, more help little
+STEP = 5  # so many a call of grow, to have points for the picture
 ROOT = Path(__file__).parents[1]
 
 
@@ -48,8 +48,7 @@ def main(update_readme):
     start = perf_counter()
     nam = GrowingNAMClassifier(
         regions=ImagePatches((1, 8, 8), patch_size=3, stride=5),
-        max_iter=50,
-        round_size=STEP,
+        max_iter=200,
         random_state=0,
         verbose=1,
     )
@@ -99,9 +98,7 @@ def markdown_table(networks):
 def write_table(readme, table):
     between = r"(<!-- quickstart-table:begin -->\n).*(<!-- quickstart-table:end -->)"
     text = readme.read_text(encoding="utf-8")
-    text = re.sub(
-        between, lambda m: f"{m[1]}{table}\n{m[2]}", text, count=1, flags=re.DOTALL
-    )
+    text = re.sub(between, rf"\g<1>{table}\n\g<2>", text, flags=re.DOTALL)
     readme.write_text(text, encoding="utf-8")
 
 
@@ -116,32 +113,22 @@ def save_picture(path, growth, full):
     matplotlib.use("Agg")  # draws to a file, so no screen is needed
     from matplotlib import pyplot as plt
 
-    plt.rcParams.update({"font.size": 12, "axes.spines.top": False})
-    plt.rcParams.update({"axes.spines.right": False})
+    plt.rcParams["font.size"] = 12
     figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     panels = [("accuracy", "accuracy (share of rows)"), ("loss", "log loss (nats)")]
     added = [net["branches"] for net in growth]
     for ax, (key, title) in zip(axes, panels, strict=True):
-        ax.plot(added, [net[key] for net in growth], "o-", color="C0", clip_on=False)
-        ax.axhline(full[key], color="C1", linestyle="--")
-        ax.annotate(
-            f"full perception, {full['parameters']:,} parameters",
-            (1, full[key]),
-            xytext=(0, 4),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            ha="right",
-            color="C1",
-        )
-        for net, where in ((growth[0], "left"), (growth[-1], "right")):
-            ax.annotate(
-                f"{net['parameters']:,}",
-                (net["branches"], net[key]),
-                xytext=(8 if where == "left" else -2, 8),
-                textcoords="offset points",
-                ha=where,
-                color="C0",
-            )
+        ax.plot(added, [net[key] for net in growth], "o-", color="C0")
+        ax.plot(added, [full[key] for _ in added], "--", color="C1")
+        for net, name, x, shift, side, color in (
+            (growth[0], "base", added[0], (10, -4), "left", "C0"),
+            (growth[-1], "grown", added[-1], (0, -44), "right", "C0"),
+            (full, "full perception", added[-1], (0, 6), "right", "C1"),
+        ):
+            label = f"{name}: {net['parameters']:,} parameters"
+            look = {"ha": side, "color": color, "textcoords": "offset points"}
+            ax.annotate(label, (x, net[key]), xytext=shift, **look)
+        ax.margins(y=0.12)
         ax.set(xlabel="branches added (number)", ylabel=f"test {title}")
         ax.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)

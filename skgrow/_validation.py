@@ -68,8 +68,8 @@ def check_labels(y, classes):
     """Class numbers of `y`, or ValueError when it holds a label not seen in `fit`."""
     if (y.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
         raise ValueError(  # numpy would compare 10 with "9" as strings
-            f"y holds labels of dtype {y.dtype}, but the classes seen in fit are of dtype "
-            f"{classes.dtype}; pass labels of one kind."
+            f"y holds labels of dtype {y.dtype}, but the classes seen in fit are of "
+            f"dtype {classes.dtype}; pass labels of one kind."
         )
     unseen = np.setdiff1d(y, classes)
     if len(unseen):

@@ -62,12 +62,12 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
         Branches picked a round; their masks are fitted together and then frozen.
     delta : float, default=0.05
         Chance, over all rounds, that any branch passes condition (13) by luck.
-    search_regions : int, default=300
+    search_regions : int, default=200
         Growth regions drawn a round.
     search_rows : int, default=4000
         Selection rows on which a round's candidates are screened; a third of the rows
         at most.
-    n_verified : int, default=2500
+    n_verified : int, default=2000
         Candidates a round that are tested on fresh rows.
     refit : bool, default=False
         Fit the masks of all grown branches together after each round, instead of
@@ -207,9 +207,9 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
         matching="both",
         round_size=100,
         delta=0.05,
-        search_regions=300,
+        search_regions=200,
         search_rows=4000,
-        n_verified=2500,
+        n_verified=2000,
         refit=False,
         max_iter=100,
         batch_size=256,
@@ -405,7 +405,8 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
 
     def predict_log_proba(self, X):
         """Log probabilities of the classes, `(n_samples, n_classes)`."""
-        return log_softmax(self._logits(X), axis=1)
+        log_proba = log_softmax(self._logits(X), axis=1)
+        return np.maximum(log_proba, np.log(np.finfo(log_proba.dtype).tiny))
 
     def predict_proba(self, X):
         """Probabilities of the classes.
@@ -419,7 +420,8 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n_samples, n_classes)
             Rows sum to 1; columns in the order of `classes_`.
         """
-        return softmax(self._logits(X), axis=1)
+        proba = softmax(self._logits(X), axis=1)
+        return np.maximum(proba, np.finfo(proba.dtype).tiny)  # its log is finite
 
     def predict(self, X):
         """Label of highest score for each row, `(n_samples,)`."""

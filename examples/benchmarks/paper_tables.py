@@ -211,7 +211,7 @@ def main():
     if args.quick:
         task = digits(args.seconds or 15)
     else:
-        task = cifar10(args.data, args.seconds or 370)
+        task = cifar10(args.data, args.seconds or 270)
     start = perf_counter()
     rows = run(task, args.seed)
     seconds = perf_counter() - start

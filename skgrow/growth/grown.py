@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from sklearn.utils import gen_batches
 
 from skgrow.bank import BranchBank, row_chunks
 from skgrow.growth.candidates import Candidates, FoldedBranches
@@ -115,7 +114,7 @@ class GrownBranches:
         n_rows = features.shape[1]
         added = features.new_empty((len(self), n_rows))
         with torch.inference_mode():
-            for part in gen_batches(len(self), BRANCHES_PER_CHUNK):
+            for part in row_chunks(len(self), BRANCHES_PER_CHUNK):
                 folded = FoldedBranches(self.bank, self.uses.take(part), features.device)
                 for rows in row_chunks(n_rows):
                     outputs = folded.outputs(features[:, rows])
@@ -125,12 +124,13 @@ class GrownBranches:
     def logits(self, features):
         """Summed contributions by class, a Tensor `(n_classes, n_rows)`."""
         total = features.new_zeros((self.bank.n_outputs, features.shape[1]))
-        target = torch.as_tensor(self.uses.target, device=features.device)
+        target = torch.tensor(self.uses.target, device=features.device)  # copied
         return total.index_add_(0, target, self.contributions(features))
 
     def _masked(self, outputs, part):
         threshold, span, scale, bias = (
-            torch.as_tensor(array[part][:, None], dtype=outputs.dtype).to(outputs.device)
+            # A copy: read-only arrays (memory maps) must never be shared with torch.
+            torch.tensor(array[part][:, None], dtype=outputs.dtype).to(outputs.device)
             for array in (self.uses.threshold, self.span, self.scale, self.bias)
         )
         value = (outputs - threshold).relu_() / span

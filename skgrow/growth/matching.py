@@ -27,6 +27,8 @@ __all__ = ["RANKINGS", "partial_average_distance", "propose_matches", "transfer"
 
 N_STEPS = 20  # the prefix of (15) grows in steps of 5 % of the rows
 MIN_REFERENCE_SHARE = 0.3  # of the reference class that the prefix must hold
+NEAR_SHARE = 0.2  # of a region's matches that go on from "capture" to "gain"
+MIN_NEAR = 64  # of so few nothing is left out
 MATCHES_PER_CHUNK = 128  # outputs of so many on a few hundred rows stay in cache
 MIN_CENTRE_WEIGHT = 1e-300  # (15) divides by it: far below, but not zero
 
@@ -53,7 +55,8 @@ def propose_matches(
     clusters : Clusters
         Of the same bank, from `clustering.find_clusters`.
     features : Tensor or ndarray of shape (n_features, n_rows)
-        Scaled inputs of a sample of labelled rows. A few hundred are enough.
+        Scaled inputs of a sample of labelled rows. Up to 1,200 rows, no ranking was
+        clearly better than chance on fresh rows (`examples/benchmarks/ranking.py`).
     y : ndarray of int64 of shape (n_rows,)
         Class numbers. A class of fewer than two rows is no reference: one row has no
         range.
@@ -65,7 +68,8 @@ def propose_matches(
     n_proposals : int, default=64
         Candidates to propose for each region, at most.
     ranking : {"gain", "capture", "distance"}, default="gain"
-        "gain": the estimated fall of the loss, from the outputs on the given rows.
+        "gain": the estimated fall of the loss, from the outputs on the given rows, of
+        the fifth that "capture" ranks highest.
         "capture": the row weights that sum up among the rows nearest to a centre.
         "distance": minus the partial average distance, formula (15).
     capture_fraction : float in (0, 1], default=0.2
@@ -249,6 +253,7 @@ def _match_region(source, rows, region, columns, n_proposals, ranking):
         return Candidates.empty(len(columns), source.bank.dtype)
     score = np.stack([RANKINGS[ranking](source, rows, view) for view in views])
     top = np.argsort(-score, axis=None, kind="stable")[:n_proposals]
+    top = top[np.isfinite(score.flat[top])]
     which, owner = np.unravel_index(top, score.shape)
     parts, places = [], []
     for i in np.unique(which):
@@ -349,13 +354,17 @@ def _rank_by_capture(source, rows, view):
 
 
 def _rank_by_gain(source, rows, view):
-    """Newton gain of the branch itself on the rows, at the best of a few thresholds."""
+    """Newton gain of the branch itself, for those that the neighbours speak for."""
+    captured = _rank_by_capture(source, rows, view)
+    n_near = min(len(captured), max(MIN_NEAR, round(NEAR_SHARE * len(captured))))
+    near = np.sort(np.argsort(-captured, kind="stable")[:n_near])
+    table = view.table.take(near)
     features = torch.tensor(rows.features)
-    chunks = gen_batches(len(view.table), MATCHES_PER_CHUNK)
+    score = np.full(len(captured), -np.inf)
     with torch.inference_mode():
-        return np.concatenate(
-            [_gain(source.bank, view.table.take(c), features, rows) for c in chunks]
-        )
+        for chunk in gen_batches(n_near, MATCHES_PER_CHUNK):
+            score[near[chunk]] = _gain(source.bank, table.take(chunk), features, rows)
+    return score
 
 
 def _gain(bank, table, features, rows):

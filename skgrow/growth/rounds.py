@@ -25,11 +25,11 @@ from skgrow.growth.tuning import Masks, fit_masks
 __all__ = ["GrowthPlan", "grow_round", "grow_rounds", "n_search_rows"]
 
 KEPT_PER_REGION = 64  # plain candidates that go on from one region
-# A matched candidate costs eight times a plain one: regions are matched in part.
-MATCHED_EVERY = 3
-MATCHES_PER_REGION = 200
-MATCHING_ROWS = 400  # of the search rows, to rank the matches before screening
-MAX_VERIFYING_ROWS = 30_000  # bounds the memory of verification
+# Matching a region takes about ten times as long as screening it plainly.
+MATCHED_EVERY = 10
+MATCHES_PER_REGION = 100
+MATCHING_ROWS = 300  # of the search rows, to rank the matches before screening
+MAX_VERIFYING_ROWS = 20_000  # bounds the memory of verification
 TUNING_STEPS = 30  # L-BFGS-B iterations of a round's masks
 REFIT_STEPS = 10  # and of all masks together, each round
 
@@ -156,9 +156,8 @@ def grow_round(network, logits, selection, plan, *, n_picks, round_number, rando
     # Shares of delta that sum to delta over all rounds: 1/2 + 1/6 + 1/12 + ... = 1
     n_tested = plan.n_verified * (round_number + 1) * (round_number + 2)
     margin = partial(_expected_margin, len(verify) / len(search), n_tested, plan.delta)
-    short = _shortlist(screened, 2 * plan.n_verified)
+    short = _shortlist(screened, plan.n_verified)
     short = _best_thresholds(network, logits, selection, search, short, margin)
-    short = _shortlist(short, plan.n_verified)
     grown, n_qualified = _verify_and_select(
         network, logits, selection, verify, short, n_tested, plan.delta, n_picks
     )

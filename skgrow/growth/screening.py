@@ -2,8 +2,9 @@
 
 The hot loop. A candidate's worth is its *gain*: how far one Newton step on its scale,
 with the class's intercept following, would lower the mean loss. With
-`v = relu(output - threshold)` that is `max(g, 0)^2 / 2h`, where `g = mean w_t v` and `h`
-is the curvature-weighted variance of `v`. A few products score all target classes.
+`v = relu(output - threshold)` that is `max(g, 0)^2 / 2h`, where `g = mean w_t (v - m)`,
+and `m` and `h` are the curvature-weighted mean and variance of `v`. A few products score
+all target classes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
 from skgrow.bank import hidden_forward, row_chunks
@@ -62,7 +62,7 @@ def screen_plain(bank, features, residual, regions, columns, *, n_keep, n_jobs=N
     """
     jobs = (
         delayed(_screen_regions)(bank, features, residual, regions[c], columns[c], n_keep)
-        for c in gen_batches(len(regions), REGIONS_PER_JOB)
+        for c in row_chunks(len(regions), REGIONS_PER_JOB)
     )
     empty = Candidates.empty(bank.regions.shape[1], bank.dtype)
     return Candidates.concatenate([empty, *Parallel(n_jobs=n_jobs)(jobs)])
@@ -88,7 +88,7 @@ def screen_matched(bank, features, residual, candidates, *, n_jobs=None):
     """
     jobs = (
         delayed(_screen_folded)(bank, features, residual, candidates.take(c))
-        for c in gen_batches(len(candidates), CANDIDATES_PER_CHUNK)
+        for c in row_chunks(len(candidates), CANDIDATES_PER_CHUNK)
     )
     return Candidates.concatenate([candidates.take([]), *Parallel(n_jobs=n_jobs)(jobs)])
 
@@ -109,7 +109,7 @@ def candidate_outputs(bank, candidates, selection, rows):
         Minus infinity outside an input bound.
     """
     outputs = np.empty((len(candidates), len(rows)), dtype=bank.dtype)
-    parts = list(gen_batches(len(candidates), CANDIDATES_PER_CHUNK))
+    parts = row_chunks(len(candidates), CANDIDATES_PER_CHUNK)
     folded = [FoldedBranches(bank, candidates.take(p), selection.device) for p in parts]
     with torch.inference_mode():
         for chunk in row_chunks(len(rows)):
@@ -247,8 +247,9 @@ def _score_columns(residual, device):
 def _gains(linear, squared, residual):
     """Gains `(n_thresholds, m, K)`, 0 where condition (3) or the support fails."""
     gradient, by_class, curved = np.split(linear, 3, axis=-1)
-    total_curvature = residual.curvature.sum(axis=0)
-    variance = squared[..., :-1] - curved**2 / np.maximum(total_curvature, 1e-12)
+    total_curvature = np.maximum(residual.curvature.sum(axis=0), 1e-12)
+    gradient = gradient - curved * (residual.gradient.sum(axis=0) / total_curvature)
+    variance = squared[..., :-1] - curved**2 / total_curvature
     gains = newton_gain(gradient / len(residual), variance / len(residual))
     support = by_class.sum(axis=-1) ** 2 / np.maximum(squared[..., -1], 1e-12)
     # (3): only the class with the highest mean contribution can be the target.
