@@ -221,6 +221,13 @@ def agreement(score, gains, n_regions):
 def report(lines, out):
     """Print the table, and write it with its figures where asked to."""
     table = [
+        "# Which ranking of matched candidates finds those that lower the loss?",
+        "",
+        "Spearman correlation of each ranking with the gain on fresh rows, and how much",
+        "of the best gain and of the mean gain its best 5 % hold. The last column is the",
+        "same correlation on the rows that the ranking saw. By",
+        "`examples/benchmarks/ranking.py`.",
+        "",
         "| rows | ranking | spearman | best gain kept by top 5 % | by top 20 % "
         "| mean gain of top 5 % over all | spearman, rows seen |",
         "|---" * 7 + "|",

@@ -26,7 +26,7 @@ __all__ = ["GrowthPlan", "grow_round", "grow_rounds", "n_search_rows"]
 
 KEPT_PER_REGION = 64  # plain candidates that go on from one region
 # Matching a region takes about ten times as long as screening it plainly.
-MATCHED_EVERY = 10
+MATCHED_REGIONS = 20
 MATCHES_PER_REGION = 100
 MATCHING_ROWS = 300  # of the search rows, to rank the matches before screening
 MAX_VERIFYING_ROWS = 20_000  # bounds the memory of verification
@@ -214,7 +214,7 @@ def _search(network, logits, selection, plan, rows, random_state):
         n_looked_at += n_regions * bank.n_branches * bank.n_outputs
     if plan.matching != "exhaustive":
         few = np.arange(0, len(rows), -(-len(rows) // MATCHING_ROWS))
-        some = slice(None, None, MATCHED_EVERY)
+        some = slice(None, None, -(-n_regions // MATCHED_REGIONS))
         matched = propose_matches(
             bank, plan.clusters, features[:, few], selection.y[rows[few]], now.take(few),
             drawn[some], columns[some], n_proposals=MATCHES_PER_REGION,
