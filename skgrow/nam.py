@@ -112,7 +112,7 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
         Class labels.
     n_features_in_ : int
         Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where `X` had names that are all strings.
     bank_ : BranchBank
         The base branches.

@@ -77,8 +77,8 @@ def hoeffding_margin(n, n_tested, delta):
 def scan_thresholds(outputs, target, residual, margin):
     """Best threshold of every candidate, formula (10), on the rows of the search.
 
-    Of half a dozen quantiles of the output, the one of highest gain at which the precision
-    is above the class's share by `margin`, so that it can be expected to pass (13).
+    Of half a dozen quantiles of the output, the one of highest gain at which the
+    precision is above the class's share by `margin`: it can be expected to pass (13).
     Each lies half way between two outputs: (16) jumps at the threshold, and rounding
     must not decide on which side a row falls.
 
