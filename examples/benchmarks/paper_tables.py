@@ -4,7 +4,7 @@
     python examples/benchmarks/paper_tables.py --quick
 
 DIR holds a `load.py` with `load_images(name)`, which returns CIFAR-10 as uint8 rows
-`(n, 3072)` with labels: X_train, y_train, X_test, y_test. The full run takes about 30
+`(n, 3072)` with labels: X_train, y_train, X_test, y_test. The full run takes about 20
 minutes on two cores. `--quick` takes scikit-learn's digits instead and needs no data.
 
 Everything is chosen on rows held out of the training set: the pass of the base network
