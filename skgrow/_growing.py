@@ -17,7 +17,7 @@ from skgrow._validation import (
     selection_too_small,
     stratified_split,
 )
-from skgrow.bank import BranchBank
+from skgrow.bank import BranchBank, features_major
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.growth.clustering import find_clusters
 from skgrow.growth.grown import GrownBranches, Network
@@ -30,6 +30,9 @@ from skgrow.training import TrainingData, TrainingPlan, train_bank
 __all__ = ["GrowingMixin"]
 
 SELECTION_FRACTION = 0.3  # rows that `fit` splits off to grow on
+# Growth keeps its rows in memory, and the values of its branches on them.
+MAX_SELECTION_ROWS = 100_000
+MAX_FEATURES_BYTES = 2**30
 EARLY_STOPPING_ROWS = 10_000  # "auto" stops early above this, as scikit-learn does
 
 
@@ -160,15 +163,17 @@ class GrowingMixin(CallbackSupportMixin):
 
     def _grow(self, X, y, weight, n_branches):
         """Grow round by round; every finished round is kept whatever comes after."""
+        X, y, weight = self._affordable(X, y, weight)
         pool, held_out = stratified_split(y, self.validation_fraction, self._seed)
-        selection = SelectionSet(
-            X, y, weight / weight.mean(), self._scaler, pool, held_out, self.device
-        )
+        features = features_major(self._scaler.transform(X), self.device)
+        weight = weight / weight.mean()
+        selection = SelectionSet(features, y, weight, pool, held_out)
         before = self.n_branches_
         reason = None
         try:
             rounds = grow_rounds(
                 self._network,
+                self._network.logits(X, self._scaler, self.device),
                 selection,
                 self._growth_plan(),
                 n_branches=n_branches,
@@ -189,6 +194,14 @@ class GrowingMixin(CallbackSupportMixin):
         if reason is not None and n_added < n_branches:
             self._warn_stopped(n_added, n_branches, reason)
         return self
+
+    def _affordable(self, X, y, weight):
+        """A sample of rows where all of them would not fit into memory."""
+        n_rows = min(MAX_SELECTION_ROWS, MAX_FEATURES_BYTES // (X[:1].nbytes + 1))
+        if len(y) <= n_rows:
+            return X, y, weight
+        rows, _ = stratified_split(y, 1 - n_rows / len(y), self._seed)
+        return X[rows], y[rows], weight[rows]
 
     def _growth_plan(self):
         network = self._network

@@ -11,7 +11,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight
 
-from skgrow.growth.qualification import hoeffding_margin
+from skgrow.growth.qualification import surprise
+
+# The standard error that condition (9) is tested by means nothing on fewer.
+MIN_VERIFYING_ROWS = 30
 
 __all__ = [
     "check_device",
@@ -98,12 +101,13 @@ def check_weights(sample_weight, class_weight, X, y):
     Raises
     ------
     ValueError
-        If a weight is negative, or all are 0.
+        If a weight of a row or of a class is negative, or all are 0.
     """
     weight = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
     if class_weight is not None:
+        _check_class_weight(class_weight)
         weight = weight * compute_sample_weight(class_weight, y)
     if not weight.any():
         raise ValueError(
@@ -112,19 +116,30 @@ def check_weights(sample_weight, class_weight, X, y):
     return weight
 
 
+def _check_class_weight(class_weight):
+    weights = class_weight if isinstance(class_weight, dict) else {}
+    for label, weight in weights.items():
+        if not 0 <= weight < np.inf:
+            raise ValueError(
+                f"class_weight[{label!r}] is {weight!r}; the weight of a class must be a "
+                "finite number of 0 or more."
+            )
+
+
 def selection_too_small(n_verify, smallest_share, n_tested, delta):
     """Why `n_verify` rows cannot test any candidate; None when they can.
 
-    Even a branch that speaks on all of them and is always right must clear Hoeffding's
-    margin, condition (13).
+    Even a branch that speaks on all of them and is always right must be beyond luck by
+    Hoeffding's bound, condition (13).
     """
-    margin = float(hoeffding_margin(max(n_verify, 1e-9), n_tested, delta))
-    if margin < 1 - smallest_share:
+    asked = np.log(n_tested / delta)
+    needed = int(asked / surprise(1.0, smallest_share, 1)) + 1
+    needed = max(needed, MIN_VERIFYING_ROWS)
+    if n_verify >= needed:
         return None
-    needed = np.log(n_tested / delta) / (2 * (1 - smallest_share) ** 2)
     return (
         f"the selection set is too small to test anything: {n_verify} rows are left to "
-        f"verify {n_tested} candidates at delta={delta}, at least {int(needed) + 1} are "
+        f"verify {n_tested} candidates at delta={delta}, at least {needed} are "
         "needed; pass more rows"
     )
 

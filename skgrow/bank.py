@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-__all__ = ["BranchBank", "hidden_forward", "row_chunks"]
+__all__ = [
+    "BranchBank",
+    "LayerStack",
+    "features_major",
+    "input_columns",
+    "row_chunks",
+    "training_logits",
+]
 
 # Rows a product works on at once: measured fastest where one layer of all branches
 # stays in a core's cache, and it bounds the memory of every forward pass.
@@ -87,12 +96,16 @@ class BranchBank:
         return sum(array.size for array in self.weights)
 
     def tensors(self, device="cpu"):
-        """Weights and biases as lists of torch tensors on `device`, in features-major
-        form: weights `(branches, out, in)`, biases `(branches, out, 1)`.
+        """Weights and biases as lists of torch tensors on `device`, to be trained:
+        weights `(branches, out, in)`, biases `(branches, out, 1)`.
         """
         weights = [_tensor(w.transpose(0, 2, 1), device) for w in self.weights]
         biases = [_tensor(b[:, :, None], device) for b in self.biases]
         return weights, biases
+
+    def stack(self, device="cpu"):
+        """All branches made ready to run, a `LayerStack`."""
+        return LayerStack(self.weights, self.biases, device)
 
     def logits(self, X, device="cpu"):
         """Sum of all branches.
@@ -108,51 +121,164 @@ class BranchBank:
         -------
         logits : ndarray of shape (n_samples, n_outputs)
         """
-        weights, biases = self.tensors(device)
+        stack = self.stack(device)
+        readout = stack.readout.transpose(0, 1).flatten(1)  # all are one product
         logits = np.empty((len(X), self.n_outputs), dtype=self.dtype)
         with torch.inference_mode():
             for rows in row_chunks(len(X)):
-                inputs = _tensor(X[rows].T[self.regions], device)
-                logits[rows] = bank_logits(inputs, weights, biases).T.cpu().numpy()
+                inputs = input_columns(features_major(X[rows], device), self.regions)
+                hidden = stack.hidden(inputs).flatten(0, 1)
+                logits[rows] = (readout @ hidden).T.cpu().numpy()
         return logits
 
     def terms(self, X, device="cpu"):
         """Output of every branch apart, `(n_samples, n_branches, n_outputs)`."""
-        weights, biases = self.tensors(device)
+        stack = self.stack(device)
         terms = np.empty((len(X), self.n_branches, self.n_outputs), dtype=self.dtype)
         with torch.inference_mode():
             for rows in row_chunks(len(X)):
-                inputs = _tensor(X[rows].T[self.regions], device)
-                outputs = torch.bmm(weights[-1], hidden_forward(inputs, weights, biases))
-                terms[rows] = outputs.permute(2, 0, 1).cpu().numpy()
+                inputs = input_columns(features_major(X[rows], device), self.regions)
+                terms[rows] = stack.outputs(inputs).permute(2, 0, 1).cpu().numpy()
         return terms
 
 
-def hidden_forward(inputs, weights, biases):
-    """Run the hidden layers of a stack of branches.
+def features_major(X, device="cpu"):
+    """Inputs as the branches read them: one feature a row, and a row of ones below.
+
+    The ones are the input that biases are weights of, see `LayerStack`.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+        Scaled inputs.
+    device : str, default="cpu"
+
+    Returns
+    -------
+    features : Tensor of shape (n_features + 1, n_rows)
+    """
+    features = np.empty((X.shape[1] + 1, len(X)), dtype=X.dtype)
+    features[:-1] = X.T
+    features[-1] = 1
+    return torch.as_tensor(features, device=device)
+
+
+def input_columns(features, columns):
+    """Gather the inputs of branches.
+
+    Parameters
+    ----------
+    features : Tensor of shape (n_features + 1, rows)
+        From `features_major`.
+    columns : ndarray of int64 of shape (..., region_size)
+
+    Returns
+    -------
+    inputs : Tensor of shape (..., region_size + 1, rows)
+        The last of each is the row of ones.
+    """
+    unit = np.full((*columns.shape[:-1], 1), len(features) - 1)
+    index = np.concatenate([columns, unit], axis=-1)
+    flat = torch.tensor(index.reshape(-1), device=features.device)
+    return features.index_select(0, flat).reshape(*index.shape, features.shape[1])
+
+
+class LayerStack:
+    """The layers of many branches, ready to run.
+
+    Every layer gets one more unit that is always 1 and carries the next layer's bias:
+    the small products then need no second pass to add biases. Hidden layers are written
+    to scratch memory that is used again and stays in cache. Both together halve the time
+    of a forward pass. Use one stack in one thread only.
+
+    Parameters
+    ----------
+    weights : sequence of ndarray of shape (branches, n_in, n_out)
+        The last one is the readout.
+    biases : sequence of ndarray of shape (branches, n_out)
+        One a hidden layer.
+    device : str, default="cpu"
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.bank import LayerStack, features_major
+    >>> weights = np.ones((3, 2, 4)), np.ones((3, 4, 1))
+    >>> stack = LayerStack(weights, [np.ones((3, 4))])
+    >>> inputs = features_major(np.array([[0.5, 0.25]]))    # (2 + 1, 1)
+    >>> stack.outputs(inputs)[:, 0, 0]    # 4 * (0.5 + 0.25 + 1)
+    tensor([7., 7., 7.], dtype=torch.float64)
+    """
+
+    def __init__(self, weights, biases, device="cpu"):
+        self.hidden_layers = []  # (branches, n_out + 1, n_in + 1)
+        for weight, bias in zip(weights[:-1], biases, strict=True):
+            branches, n_in, n_out = weight.shape
+            layer = np.zeros((branches, n_out + 1, n_in + 1), dtype=weight.dtype)
+            layer[:, :-1, :-1] = weight.transpose(0, 2, 1)
+            layer[:, :-1, -1] = bias
+            layer[:, -1, -1] = 1
+            self.hidden_layers.append(_tensor(layer, device))
+        readout = np.pad(weights[-1].transpose(0, 2, 1), ((0, 0), (0, 0), (0, 1)))
+        self.readout = _tensor(readout, device)  # (branches, n_outputs, n_in + 1)
+        self._scratch = None
+
+    def hidden(self, inputs):
+        """Last hidden layer, a Tensor `(branches, width + 1, rows)`.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (branches, region_size + 1, rows)
+            Or (region_size + 1, rows), when all branches read the same columns: their
+            first layers are then one product.
+
+        Returns
+        -------
+        hidden : Tensor of shape (branches, width + 1, rows)
+            In scratch memory: the next call writes over it.
+        """
+        hidden = inputs
+        for i, layer in enumerate(self.hidden_layers):
+            out = self._layer_output(i % 2, layer, inputs.shape[-1])
+            if hidden.dim() == 2:
+                torch.mm(layer.flatten(0, 1), hidden, out=out.flatten(0, 1))
+            else:
+                torch.bmm(layer, hidden, out=out)
+            hidden = out.relu_()
+        return hidden
+
+    def outputs(self, inputs):
+        """Outputs `(branches, n_outputs, rows)`, see `hidden`; in memory of their own."""
+        return torch.bmm(self.readout, self.hidden(inputs))
+
+    def lowered(self, threshold):
+        """The same stack with outputs less by `threshold` (branches, n_outputs)."""
+        lowered = copy(self)
+        lowered.readout = self.readout.clone()
+        lowered.readout[:, :, -1] = -threshold
+        return lowered
+
+    def _layer_output(self, which, layer, n_rows):
+        shape = (*layer.shape[:2], n_rows)
+        if self._scratch is None or self._scratch.shape[1] < math.prod(shape):
+            widest = max(layer.shape[1] for layer in self.hidden_layers)
+            self._scratch = layer.new_empty((2, layer.shape[0] * widest * n_rows))
+        return self._scratch[which, : math.prod(shape)].view(shape)
+
+
+def training_logits(inputs, weights, biases):
+    """Summed logits `(n_outputs, rows)` of `BranchBank.tensors`, to take gradients of.
 
     Parameters
     ----------
     inputs : Tensor of shape (branches, region_size, rows)
     weights, biases : lists of Tensor
-        As from `BranchBank.tensors`; the last weight (the output layer) is not used.
-
-    Returns
-    -------
-    hidden : Tensor of shape (branches, width, rows)
     """
     hidden = inputs
     for weight, bias in zip(weights[:-1], biases, strict=True):
         hidden = torch.baddbmm(bias, weight, hidden).relu_()  # (branches, width, rows)
-    return hidden
-
-
-def bank_logits(inputs, weights, biases):
-    """Summed logits `(n_outputs, rows)`: the output layers are one product."""
-    hidden = hidden_forward(inputs, weights, biases)
-    branches, width, rows = hidden.shape
-    readout = weights[-1].transpose(0, 1).reshape(-1, branches * width)
-    return readout @ hidden.reshape(branches * width, rows)  # (n_outputs, rows)
+    readout = weights[-1].transpose(0, 1).flatten(1)
+    return readout @ hidden.flatten(0, 1)
 
 
 def row_chunks(n_rows, size=CHUNK_ROWS):

@@ -62,11 +62,12 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
         Branches picked a round; their masks are fitted together and then frozen.
     delta : float, default=0.05
         Chance, over all rounds, that any branch passes condition (13) by luck.
-    search_regions : int, default=200
-        Growth regions drawn a round.
-    search_rows : int, default=4000
+    search_regions : int, default=100
+        Growth regions drawn a round. All outputs of all branches are tried on each; with
+        matched candidates, a few of the regions are matched too.
+    search_rows : int, default=16000
         Selection rows on which a round's candidates are screened; a third of the rows
-        at most.
+        at most. Rows are worth more than regions: on few rows the best are the luckiest.
     n_verified : int, default=2000
         Candidates a round that are tested on fresh rows.
     refit : bool, default=False
@@ -207,8 +208,8 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
         matching="both",
         round_size=100,
         delta=0.05,
-        search_regions=200,
-        search_rows=4000,
+        search_regions=100,
+        search_rows=16_000,
         n_verified=2000,
         refit=False,
         max_iter=100,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from skgrow.bank import bank_logits, row_chunks
+from skgrow.bank import row_chunks, training_logits
 
 __all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "train_bank"]
 
@@ -120,7 +120,7 @@ def _one_cycle(optimizer, n_rows, plan):
 def _step(bank, rows, batch, columns, weights, biases, optimizer, plan):
     X, y, sample_weight, offset = rows
     inputs = X[batch][:, columns].T.reshape(*bank.regions.shape, -1)
-    logits = bank_logits(inputs, weights, biases).T  # (rows, n_classes)
+    logits = training_logits(inputs, weights, biases).T  # (rows, n_classes)
     logits = logits + (offset if len(offset) == 1 else offset[batch])
     losses = cross_entropy(logits, y[batch], reduction="none")
     batch_weight = sample_weight[batch]
@@ -163,7 +163,7 @@ class _Stopper:
         with torch.inference_mode():
             for rows in row_chunks(len(y)):
                 inputs = X[rows][:, columns].T.reshape(*self.bank.regions.shape, -1)
-                logits = bank_logits(inputs, weights, biases).T
+                logits = training_logits(inputs, weights, biases).T
                 logits = logits + (offset if len(offset) == 1 else offset[rows])
                 losses = cross_entropy(logits, y[rows], reduction="none")
                 total += float(losses @ sample_weight[rows])

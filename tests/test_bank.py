@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.bank import CHUNK_ROWS, BranchBank, row_chunks
+from skgrow.bank import (
+    CHUNK_ROWS,
+    BranchBank,
+    features_major,
+    input_columns,
+    row_chunks,
+)
 from skgrow.regions import ImagePatches
 
 
@@ -126,3 +132,36 @@ def test_row_chunks_cover_every_row_once():
     np.testing.assert_array_equal(np.concatenate(chunks), rows)
     assert max(len(chunk) for chunk in chunks) == 5
     assert row_chunks(0) == []
+
+
+def test_features_have_a_row_of_ones_below():
+    X = np.random.RandomState(0).normal(size=(6, 3))
+    features = features_major(X).numpy()
+    np.testing.assert_array_equal(features[:-1], X.T)
+    np.testing.assert_array_equal(features[-1], 1)
+    columns = np.array([[2, 0], [1, 1]])
+    inputs = input_columns(features_major(X), columns).numpy()
+    np.testing.assert_array_equal(inputs[:, :-1], X.T[columns])
+    np.testing.assert_array_equal(inputs[:, -1], 1)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_stack_is_the_branches_one_by_one(shared):
+    rng = np.random.RandomState(0)
+    bank = BranchBank.random(np.tile([0, 1, 2], (4, 1)), (5, 2, 7), 3, rng, np.float64)
+    X = rng.normal(size=(9, 3))
+    inputs = features_major(X)
+    inputs = inputs if shared else inputs.expand(4, -1, -1)
+    threshold = rng.normal(size=(4, 3))
+    stack = bank.stack()
+    outputs = stack.outputs(inputs)
+    lowered = stack.lowered(torch.tensor(threshold)).outputs(inputs).numpy()
+    for b in range(4):
+        hidden = X
+        for weight, bias in zip(bank.weights[:-1], bank.biases, strict=True):
+            hidden = np.maximum(hidden @ weight[b] + bias[b], 0)
+        expected = (hidden @ bank.weights[-1][b]).T
+        np.testing.assert_allclose(outputs[b].numpy(), expected, atol=1e-12)
+        np.testing.assert_allclose(
+            lowered[b], expected - threshold[b][:, None], atol=1e-12
+        )

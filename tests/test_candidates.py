@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.bank import BranchBank
-from skgrow.growth.candidates import Candidates, FoldedBranches, input_columns
+from skgrow.bank import BranchBank, features_major
+from skgrow.growth.candidates import Candidates, FoldedBranches
 
 N_BRANCHES, SIZE, N_CLASSES, N_FEATURES, N_CANDIDATES = 4, 3, 5, 7, 20
 
@@ -43,8 +43,7 @@ def random_rows(n_rows=30, dtype=np.float64):
 
 
 def outputs(bank, candidates, X):
-    features = torch.tensor(np.ascontiguousarray(X.T))
-    return FoldedBranches(bank, candidates).outputs(features).numpy()
+    return FoldedBranches(bank, candidates).outputs(features_major(X)).numpy()
 
 
 def map_then_branch(bank, candidates, X):
@@ -177,9 +176,3 @@ def test_arrays_of_plain_candidates_share_no_memory():
     candidates.threshold[0] = candidates.scale[0, 0] = candidates.lower[0, 0] = 3.0
     assert candidates.gain[0] == candidates.shift[0, 0] == 0
     assert candidates.upper[0, 0] == np.inf
-
-
-def test_input_columns_gathers():
-    X, columns = random_rows(), plain_candidates().columns
-    gathered = input_columns(torch.tensor(X.T), columns).numpy()
-    np.testing.assert_array_equal(gathered, X.T[columns])

@@ -10,6 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from skgrow import GrowingNAMClassifier, GrowthStoppedWarning, ImagePatches, _growing
+from skgrow.bank import features_major
 from skgrow.growth import rounds
 
 MATCHINGS = ["both", "clusters", "exhaustive"]
@@ -142,7 +143,7 @@ def test_law_3_terms_and_intercept_sum_to_the_decision_function(fitted, matching
     nam = fitted(matching)[1]
     scaled = nam._scaler.transform(X)
     total = nam.intercept_ + nam.bank_.terms(scaled).sum(axis=1)
-    features = torch.tensor(np.ascontiguousarray(scaled.T))
+    features = features_major(scaled)
     contributions = nam._network.grown.contributions(features).numpy()
     assert contributions.shape == (10, len(X))
     assert (contributions >= 0).all()
@@ -177,7 +178,8 @@ def test_law_4_folded_first_layer_equals_map_then_branch(fitted, matching):
 
 @pytest.mark.parametrize("matching", ["both", "exhaustive"])
 def test_law_5_growing_twice_continues_the_sequence(matching):
-    """Rounds of 25. The first two keep all they pick: `grow(50)` ends between rounds."""
+    """Rounds of 25, in which enough candidates qualify to replace those that tuning
+    drops: `grow(50)` ends between rounds."""
     X, Y = load_digits(return_X_y=True)
     parameters = {"round_size": 25, "n_rounds_no_change": 9, "matching": matching}
     nam = digits_nam(max_iter=2, search_regions=20, **parameters)

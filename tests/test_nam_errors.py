@@ -345,3 +345,11 @@ def test_devices_are_named_as_torch_names_them(fitted):
     nam = copy.copy(fitted).set_params(device="cuda")
     with pytest.raises(ValueError, match=r"device='cuda' cannot be used here"):
         nam.fit(X, Y)
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
+def test_class_weights_are_finite_and_not_negative(fitted, weight):
+    match = rf"class_weight\[11\] is {weight}; .*finite number of 0 or more"
+    nam = copy.copy(fitted).set_params(class_weight={10: 1.0, 11: weight})
+    assert_unchanged(nam, lambda: nam.grow(X, Y, 5), match)
+    assert_unchanged(nam, lambda: nam.fit(X, Y), match)

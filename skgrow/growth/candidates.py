@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from skgrow.bank import hidden_forward
+from skgrow.bank import LayerStack, input_columns
 
-__all__ = ["Candidates", "FoldedBranches", "input_columns"]
+__all__ = ["Candidates", "FoldedBranches"]
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,13 @@ class FoldedBranches:
         self.device = device
         branch = candidates.branch
         first = bank.weights[0][branch]  # (m, in, out)
-        folded = first * candidates.scale[:, :, None]
         offset = np.einsum("mi,mio->mo", candidates.shift, first)
-        weights = [folded] + [w[branch] for w in bank.weights[1:-1]]
-        biases = [bank.biases[0][branch] + offset] + [b[branch] for b in bank.biases[1:]]
         readout = bank.weights[-1][branch, :, candidates.branch_class]  # (m, width)
-        self.weights = [self._tensor(w.transpose(0, 2, 1)) for w in weights]
-        self.weights.append(self._tensor(readout[:, None, :]))
-        self.biases = [self._tensor(b[:, :, None]) for b in biases]
+        weights = [w[branch] for w in bank.weights[1:-1]]
+        weights = [first * candidates.scale[:, :, None], *weights, readout[:, :, None]]
+        biases = [b[branch] for b in bank.biases]
+        biases[0] = biases[0] + offset
+        self.stack = LayerStack(weights, biases, device)
         self.bounds = None
         if candidates.bounded:
             both = (candidates.lower, candidates.upper)
@@ -134,28 +133,22 @@ class FoldedBranches:
 
         Parameters
         ----------
-        features : Tensor of shape (n_features, rows)
-            Scaled inputs, features-major.
+        features : Tensor of shape (n_features + 1, rows)
+            Scaled inputs, see `bank.features_major`.
 
         Returns
         -------
         outputs : Tensor of shape (n_candidates, rows)
             Minus infinity outside the input bound: below every threshold.
         """
-        inputs = input_columns(features, self.columns)  # (m, region_size, rows)
-        hidden = hidden_forward(inputs, self.weights, self.biases)
-        outputs = torch.bmm(self.weights[-1], hidden)[:, 0]
+        inputs = input_columns(features, self.columns)  # (m, region_size + 1, rows)
+        outputs = self.stack.outputs(inputs)[:, 0]
         if self.bounds is not None:
             lower, upper = self.bounds
+            inputs = inputs[:, :-1]
             outside = ((inputs < lower) | (inputs > upper)).any(dim=1)
             outputs.masked_fill_(outside, -torch.inf)
         return outputs
 
     def _tensor(self, array):
         return torch.tensor(np.ascontiguousarray(array), device=self.device)
-
-
-def input_columns(features, columns):
-    """Gather `features[columns]`: (n_features, rows) -> (m, region_size, rows)."""
-    index = torch.tensor(columns.reshape(-1), device=features.device)
-    return features.index_select(0, index).reshape(*columns.shape, features.shape[1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from skgrow.bank import BranchBank, row_chunks
+from skgrow.bank import BranchBank, features_major, row_chunks
 from skgrow.growth.candidates import Candidates, FoldedBranches
 
 __all__ = ["GrownBranches", "Network"]
@@ -103,8 +103,8 @@ class GrownBranches:
 
         Parameters
         ----------
-        features : Tensor of shape (n_features, n_rows)
-            Scaled inputs.
+        features : Tensor of shape (n_features + 1, n_rows)
+            Scaled inputs, see `bank.features_major`.
 
         Returns
         -------
@@ -165,6 +165,6 @@ class Network:
             scaled = scaler.transform(X[rows])
             logits[rows] = self.bank.logits(scaled, device) + self.intercept
             if len(self.grown):
-                features = torch.as_tensor(np.ascontiguousarray(scaled.T), device=device)
-                logits[rows] += self.grown.logits(features).T.cpu().numpy()
+                added = self.grown.logits(features_major(scaled, device))
+                logits[rows] += added.T.cpu().numpy()
         return logits

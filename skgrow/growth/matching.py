@@ -9,6 +9,7 @@ the few that are worth testing.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,18 +19,16 @@ from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
 from skgrow.bank import BranchBank
-from skgrow.growth.candidates import Candidates, FoldedBranches
+from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import MIN_SPREAD, Clusters
 from skgrow.growth.rows import Residual
-from skgrow.growth.screening import THRESHOLD_QUANTILES, gain_and_step
+from skgrow.growth.screening import screen_folded
 
 __all__ = ["RANKINGS", "partial_average_distance", "propose_matches", "transfer"]
 
 N_STEPS = 20  # the prefix of (15) grows in steps of 5 % of the rows
 MIN_REFERENCE_SHARE = 0.3  # of the reference class that the prefix must hold
-NEAR_SHARE = 0.2  # of a region's matches that go on from "capture" to "gain"
-MIN_NEAR = 64  # of so few nothing is left out
-MATCHES_PER_CHUNK = 128  # outputs of so many on a few hundred rows stay in cache
+MATCHES_PER_CHUNK = 128  # outputs of so many on a chunk of rows stay in cache
 MIN_CENTRE_WEIGHT = 1e-300  # (15) divides by it: far below, but not zero
 
 
@@ -54,9 +53,10 @@ def propose_matches(
     bank : BranchBank
     clusters : Clusters
         Of the same bank, from `clustering.find_clusters`.
-    features : Tensor or ndarray of shape (n_features, n_rows)
-        Scaled inputs of a sample of labelled rows. Up to 1,200 rows, no ranking was
-        clearly better than chance on fresh rows (`examples/benchmarks/ranking.py`).
+    features : Tensor of shape (n_features + 1, n_rows)
+        Scaled inputs of a sample of labelled rows, see `bank.features_major`. On less
+        than some thousands no ranking is much better than chance on fresh rows
+        (`examples/benchmarks/ranking.py`).
     y : ndarray of int64 of shape (n_rows,)
         Class numbers. A class of fewer than two rows is no reference: one row has no
         range.
@@ -68,8 +68,7 @@ def propose_matches(
     n_proposals : int, default=64
         Candidates to propose for each region, at most.
     ranking : {"gain", "capture", "distance"}, default="gain"
-        "gain": the estimated fall of the loss, from the outputs on the given rows, of
-        the fifth that "capture" ranks highest.
+        "gain": the estimated fall of the loss, as in screening, on the given rows.
         "capture": the row weights that sum up among the rows nearest to a centre.
         "distance": minus the partial average distance, formula (15).
     capture_fraction : float in (0, 1], default=0.2
@@ -93,7 +92,7 @@ def propose_matches(
         known = ", ".join(repr(name) for name in RANKINGS)
         raise ValueError(f"ranking={ranking!r} is not known; use one of {known}.")
     source = _Source.prepare(bank, clusters, capture_fraction)
-    rows = _Rows(torch.as_tensor(features).cpu().numpy(), y, residual)
+    rows = _Rows(features, y, residual)
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_match_region)(source, rows, region, where, n_proposals, ranking)
         for region, where in zip(regions, columns, strict=True)
@@ -192,9 +191,13 @@ def partial_average_distance(distance, y, reference, n_classes):
 class _Rows:
     """The sample of labelled rows, see `propose_matches`."""
 
-    features: np.ndarray
+    tensor: torch.Tensor
     y: np.ndarray
     residual: Residual
+
+    @cached_property
+    def features(self):
+        return self.tensor.cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -354,29 +357,13 @@ def _rank_by_capture(source, rows, view):
 
 
 def _rank_by_gain(source, rows, view):
-    """Newton gain of the branch itself, for those that the neighbours speak for."""
-    captured = _rank_by_capture(source, rows, view)
-    n_near = min(len(captured), max(MIN_NEAR, round(NEAR_SHARE * len(captured))))
-    near = np.sort(np.argsort(-captured, kind="stable")[:n_near])
-    table = view.table.take(near)
-    features = torch.tensor(rows.features)
-    score = np.full(len(captured), -np.inf)
-    with torch.inference_mode():
-        for chunk in gen_batches(n_near, MATCHES_PER_CHUNK):
-            score[near[chunk]] = _gain(source.bank, table.take(chunk), features, rows)
-    return score
-
-
-def _gain(bank, table, features, rows):
-    outputs = FoldedBranches(bank, table).outputs(features)  # (matches, n_rows)
-    gains = []
-    for q in THRESHOLD_QUANTILES:
-        rank = max(1, round(q * len(rows.y)))
-        threshold = outputs.kthvalue(rank, dim=1, keepdim=True).values
-        above = (outputs - threshold).relu_()
-        args = above, above.square(), rows.residual, table.target[0]
-        gains.append(gain_and_step(*args)[0])
-    return np.max(gains, axis=0)
+    """Newton gain of the branch itself, read through the match, for its best class."""
+    features = rows.tensor
+    score = [
+        screen_folded(source.bank, view.table.take(chunk), features, rows.residual)[0]
+        for chunk in gen_batches(len(view.table), MATCHES_PER_CHUNK)
+    ]
+    return np.concatenate(score).max(axis=1)
 
 
 RANKINGS = {

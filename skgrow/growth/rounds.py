@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.grown import GrownBranches
 from skgrow.growth.matching import propose_matches
-from skgrow.growth.qualification import hoeffding_margin, qualify, scan_thresholds
+from skgrow.growth.qualification import qualify, scan_thresholds
 from skgrow.growth.rows import loss_and_accuracy, residual
 from skgrow.growth.screening import (
     candidate_outputs,
@@ -25,13 +24,14 @@ from skgrow.growth.tuning import Masks, fit_masks
 __all__ = ["GrowthPlan", "grow_round", "grow_rounds", "n_search_rows"]
 
 KEPT_PER_REGION = 64  # plain candidates that go on from one region
-# Matching a region takes about ten times as long as screening it plainly.
-MATCHED_REGIONS = 20
-MATCHES_PER_REGION = 100
-MATCHING_ROWS = 300  # of the search rows, to rank the matches before screening
-MAX_VERIFYING_ROWS = 20_000  # bounds the memory of verification
+# A region's matched candidates take 50 times as long to screen as its plain ones, and
+# the best of them gain less (docs/method.md): few regions of a round are matched.
+MATCHED_REGIONS = {"both": 2, "clusters": 20}
+MATCHES_PER_REGION = 200
+MATCHING_ROWS = 4000  # of the search rows, to rank the matches
+MAX_VERIFYING_ROWS = 30_000  # bounds the memory of verification
 TUNING_STEPS = 30  # L-BFGS-B iterations of a round's masks
-REFIT_STEPS = 10  # and of all masks together, each round
+REFIT_STEPS = 10  # the same where all masks are then refitted together, as many again
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,14 @@ class GrowthPlan:
     n_jobs: int | None
 
 
-def grow_rounds(network, selection, plan, *, n_branches, seed, first_round):
+def grow_rounds(network, logits, selection, plan, *, n_branches, seed, first_round):
     """Grow round by round until enough branches were added or growth should stop.
 
     Parameters
     ----------
     network : Network
+    logits : ndarray of shape (n_samples, n_classes)
+        Of the network on all selection rows.
     selection : SelectionSet
     plan : GrowthPlan
     n_branches : int
@@ -87,7 +89,6 @@ def grow_rounds(network, selection, plan, *, n_branches, seed, first_round):
         Why this is the last round although branches are missing.
     """
     wanted = len(network.grown) + n_branches
-    logits = network.logits(selection.X, selection.scaler, selection.device)
     best, best_loss = network, _scores(logits, selection)["held_out_loss"]
     start, round_number, n_stale = perf_counter(), first_round, 0
     while len(network.grown) < wanted:
@@ -155,20 +156,20 @@ def grow_round(network, logits, selection, plan, *, n_picks, round_number, rando
     screened, n_screened = _search(network, logits, selection, plan, search, random_state)
     # Shares of delta that sum to delta over all rounds: 1/2 + 1/6 + 1/12 + ... = 1
     n_tested = plan.n_verified * (round_number + 1) * (round_number + 2)
-    margin = partial(_expected_margin, len(verify) / len(search), n_tested, plan.delta)
+    asked = np.log(n_tested / plan.delta)
     short = _shortlist(screened, plan.n_verified)
-    short = _best_thresholds(network, logits, selection, search, short, margin)
-    grown, n_qualified = _verify_and_select(
-        network, logits, selection, verify, short, n_tested, plan.delta, n_picks
+    short = _best_thresholds(
+        network, logits, selection, search, short, len(verify) / len(search), asked
     )
-    n_picked = len(grown)
-    if n_picked:
-        network, logits = _tune(network, logits, selection, grown, plan)
+    qualified = _verify(network, logits, selection, verify, short, n_tested, plan.delta)
+    network, logits, n_picked = _add_best(
+        network, logits, selection, qualified, plan, n_picks
+    )
     record = {
         "round": round_number,
         "n_screened": n_screened,
         "n_tested": len(short),
-        "n_qualified": n_qualified,
+        "n_qualified": len(qualified.branches),
         "n_picked": n_picked,
         "n_branches": len(network.grown),
         **_scores(logits, selection),
@@ -201,7 +202,7 @@ def _search(network, logits, selection, plan, rows, random_state):
     drawn = random_state.permutation(len(plan.regions))[:n_regions]
     drawn = np.sort(drawn)
     columns = plan.regions[drawn]
-    features = selection.features(rows)
+    features = selection.features_of(rows)
     now = _residual(logits, selection, rows)
     parts, n_looked_at = [], 0
     if plan.matching != "clusters":
@@ -214,7 +215,7 @@ def _search(network, logits, selection, plan, rows, random_state):
         n_looked_at += n_regions * bank.n_branches * bank.n_outputs
     if plan.matching != "exhaustive":
         few = np.arange(0, len(rows), -(-len(rows) // MATCHING_ROWS))
-        some = slice(None, None, -(-n_regions // MATCHED_REGIONS))
+        some = slice(None, None, -(-n_regions // MATCHED_REGIONS[plan.matching]))
         matched = propose_matches(
             bank, plan.clusters, features[:, few], selection.y[rows[few]], now.take(few),
             drawn[some], columns[some], n_proposals=MATCHES_PER_REGION,
@@ -236,57 +237,85 @@ def _shortlist(candidates, n_best):
     return candidates.take(order[np.argsort(place, kind="stable")[:n_best]])
 
 
-def _expected_margin(growth, n_tested, delta, n_fired):
-    """What (13) will ask for on fresh rows, `growth` times as many as were searched."""
-    return hoeffding_margin(np.maximum(n_fired, 1e-9) * growth, n_tested, delta)
-
-
-def _best_thresholds(network, logits, selection, rows, candidates, margin):
-    outputs = candidate_outputs(network.grown.bank, candidates, selection, rows)
+def _best_thresholds(network, logits, selection, rows, candidates, growth, asked):
+    features = selection.features_of(rows)
+    outputs = candidate_outputs(network.grown.bank, candidates, features)
     now = _residual(logits, selection, rows)
-    threshold, gain = scan_thresholds(outputs, candidates.target, now, margin)
+    threshold, gain = scan_thresholds(outputs, candidates.target, now, growth, asked)
     return replace(candidates, threshold=threshold, gain=gain).take(gain > 0)
 
 
-def _verify_and_select(
-    network, logits, selection, rows, candidates, n_tested, delta, n_picks
-):
-    """Branches that passed on fresh rows and were picked, untuned; how many passed."""
+@dataclass(frozen=True)
+class _Qualified:
+    """Branches that passed on fresh rows, untuned, and `relu(output - threshold)` there.
+
+    Attributes
+    ----------
+    branches : GrownBranches
+    values : ndarray of shape (n_branches, n_rows)
+    rows : ndarray of int64 of shape (n_rows,)
+        The fresh rows.
+    """
+
+    branches: GrownBranches
+    values: np.ndarray
+    rows: np.ndarray
+
+    def take(self, index):
+        return _Qualified(self.branches.take(index), self.values[index], self.rows)
+
+
+def _verify(network, logits, selection, rows, candidates, n_tested, delta):
+    """Those of the candidates that pass on fresh rows."""
     bank = network.grown.bank
-    if not len(candidates):
-        return GrownBranches.empty(bank), 0
-    values = threshold_values(bank, candidates, selection, rows)
+    values = threshold_values(bank, candidates, selection.features_of(rows))
     now = _residual(logits, selection, rows)
     found = qualify(values, candidates.target, now, n_tested=n_tested, delta=delta)
-    passed = np.flatnonzero(found.passed)
-    picks = select_stagewise(
-        values[passed], candidates.target[passed],
-        logits[rows], selection.y[rows], selection.sample_weight[rows], n_picks=n_picks,
-    )  # fmt: skip
-    kept = passed[picks]
-    zeros = np.zeros(len(kept), dtype=bank.dtype)
-    proofs = (found.precision[kept], found.recall[kept], found.bound[kept])
-    grown = GrownBranches(bank, candidates.take(kept), zeros, zeros, zeros, *proofs)
-    return grown, len(passed)
+    zeros = np.zeros(len(candidates), dtype=bank.dtype)
+    proofs = (found.precision, found.recall, found.bound)
+    branches = GrownBranches(bank, candidates, zeros, zeros, zeros, *proofs)
+    return _Qualified(branches, values, rows).take(found.passed)
+
+
+def _add_best(network, logits, selection, qualified, plan, n_picks):
+    """Pick, tune and add branches; others take the place of those that tuning drops."""
+    n_before, n_picked = len(network.grown), 0
+    while len(network.grown) < n_before + n_picks:
+        rows = qualified.rows
+        picks = select_stagewise(
+            qualified.values, qualified.branches.uses.target,
+            logits[rows], selection.y[rows], selection.sample_weight[rows],
+            n_picks=n_before + n_picks - len(network.grown),
+        )  # fmt: skip
+        if not len(picks):
+            break
+        new = qualified.branches.take(picks)
+        network, logits = _tune(network, logits, selection, new, plan)
+        left = np.delete(np.arange(len(qualified.branches)), picks)
+        qualified = qualified.take(left)
+        n_picked += len(picks)
+    if plan.refit and n_picked:
+        network, logits = _refit(network, logits, selection, plan)
+    return network, logits, n_picked
 
 
 def _tune(network, logits, selection, new, plan):
-    """Fit the masks of the new branches and drop those left at 0; refit all if asked."""
-    everything = np.arange(len(logits))
-    values = threshold_values(new.bank, new.uses, selection, everything)
+    """Fit the masks of new branches, and drop those left at 0."""
+    values = threshold_values(new.bank, new.uses, selection.features)
     span = values[:, selection.pool].max(axis=1)
     new = replace(new, span=np.maximum(span, np.finfo(values.dtype).tiny))
     values = new.normalised(values)
     start = Masks.zeros(len(new), logits.shape[1])
-    masks = _fit(values, new, logits, selection, start, TUNING_STEPS)
+    steps = REFIT_STEPS if plan.refit else TUNING_STEPS
+    masks = _fit(values, new, logits, selection, start, steps)
     new, values = _with_masks(new, masks, values)
+    intercept = masks.intercept.astype(logits.dtype)
     network = replace(
         network,
         grown=network.grown.extended(new),
-        intercept=network.intercept + masks.intercept.astype(logits.dtype),
+        intercept=network.intercept + intercept,
     )
-    logits = logits + masks.intercept.astype(logits.dtype) + _added(new, values)
-    return _refit(network, logits, selection, plan) if plan.refit else (network, logits)
+    return network, logits + intercept + _added(new, values)
 
 
 def _refit(network, logits, selection, plan):
@@ -295,8 +324,7 @@ def _refit(network, logits, selection, plan):
     Still convex, and still two numbers a branch; only masks and intercept change.
     """
     grown = network.grown
-    everything = np.arange(len(logits))
-    values = threshold_values(grown.bank, grown.uses, selection, everything)
+    values = threshold_values(grown.bank, grown.uses, selection.features)
     values = grown.normalised(values)
     offset = logits - _added(grown, values) - network.intercept
     start = Masks(grown.scale, grown.bias, network.intercept)

@@ -17,30 +17,26 @@ class SelectionSet:
 
     Attributes
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        Inputs as the user gave them; only the rows asked for are scaled.
+    features : Tensor of shape (n_features + 1, n_samples)
+        Scaled inputs, see `bank.features_major`.
     y : ndarray of int64 of shape (n_samples,)
         Class numbers.
     sample_weight : ndarray of shape (n_samples,)
         With a mean of 1.
-    scaler : PixelScaler or QuantileScaler
     pool, held_out : ndarray of int64
         Row numbers of the two parts; `held_out` may be empty.
-    device : str, default="cpu"
     """
 
-    X: np.ndarray
+    features: torch.Tensor
     y: np.ndarray
     sample_weight: np.ndarray
-    scaler: object
     pool: np.ndarray
     held_out: np.ndarray
-    device: str = "cpu"
 
-    def features(self, rows):
-        """Scaled inputs of the given rows, a Tensor `(n_features, n_rows)`."""
-        scaled = self.scaler.transform(self.X[rows])
-        return torch.as_tensor(np.ascontiguousarray(scaled.T), device=self.device)
+    def features_of(self, rows):
+        """Features `(n_features + 1, len(rows))` of the given rows."""
+        index = torch.as_tensor(rows, device=self.features.device)
+        return self.features.index_select(1, index)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,11 @@
 The hot loop. A candidate's worth is its *gain*: how far one Newton step on its scale,
 with the class's intercept following, would lower the mean loss. With
 `v = relu(output - threshold)` that is `max(g, 0)^2 / 2h`, where `g = mean w_t (v - m)`,
-and `m` and `h` are the curvature-weighted mean and variance of `v`. A few products score
+and `m` and `h` are the curvature-weighted mean and variance of `v`. Two products score
 all target classes.
+
+What limits the search is noise, not the number of candidates: on 4,000 rows the best of
+150,000 are mostly lucky, so that rows are worth more than regions (docs/method.md).
 """
 
 from __future__ import annotations
@@ -15,20 +18,19 @@ import numpy as np
 import torch
 from sklearn.utils.parallel import Parallel, delayed
 
-from skgrow.bank import hidden_forward, row_chunks
-from skgrow.growth.candidates import Candidates, FoldedBranches, input_columns
+from skgrow.bank import CHUNK_ROWS, input_columns, row_chunks
+from skgrow.growth.candidates import Candidates, FoldedBranches
 
 __all__ = [
     "gain_and_step",
     "candidate_outputs",
     "newton_gain",
+    "screen_folded",
     "screen_matched",
     "screen_plain",
     "threshold_values",
 ]
 
-# Share of rows below the threshold. Three are enough to rank; tuning does the rest.
-THRESHOLD_QUANTILES = (0.3, 0.6, 0.85)
 # Rows, weighed by its values, that a candidate must speak on: the gains of those
 # that speak on a handful are the largest, and noise.
 MIN_SUPPORT = 30  # of 300 rows or more; a tenth of fewer
@@ -43,8 +45,8 @@ def screen_plain(bank, features, residual, regions, columns, *, n_keep, n_jobs=N
     Parameters
     ----------
     bank : BranchBank
-    features : Tensor of shape (n_features, n_rows)
-        Scaled inputs of the screening rows.
+    features : Tensor of shape (n_features + 1, n_rows)
+        Scaled inputs of the screening rows, see `bank.features_major`.
     residual : Residual
         Of the same rows.
     regions : ndarray of int64 of shape (n_regions,)
@@ -86,42 +88,68 @@ def screen_matched(bank, features, residual, candidates, *, n_jobs=None):
     candidates : Candidates
         Those of positive gain, with target, threshold and gain filled in.
     """
-    jobs = (
-        delayed(_screen_folded)(bank, features, residual, candidates.take(c))
-        for c in row_chunks(len(candidates), CANDIDATES_PER_CHUNK)
-    )
-    return Candidates.concatenate([candidates.take([]), *Parallel(n_jobs=n_jobs)(jobs)])
+    chunks = row_chunks(len(candidates), CANDIDATES_PER_CHUNK)
+    parts = [candidates.take(chunk) for chunk in chunks]
+    jobs = (delayed(screen_folded)(bank, part, features, residual) for part in parts)
+    found = Parallel(n_jobs=n_jobs)(jobs)
+    filled = [_fill(part, *scores) for part, scores in zip(parts, found, strict=True)]
+    return Candidates.concatenate([candidates.take([]), *filled])
 
 
-def candidate_outputs(bank, candidates, selection, rows):
+@torch.inference_mode()
+def screen_folded(bank, candidates, features, residual):
+    """Gain of each candidate for every class, with its mean output as threshold.
+
+    Parameters
+    ----------
+    bank : BranchBank
+    candidates : Candidates
+        A chunk of them: all are worked on at once.
+    features, residual :
+        As for `screen_plain`.
+
+    Returns
+    -------
+    gain : ndarray of shape (n_candidates, n_classes)
+    threshold : ndarray of shape (n_candidates,)
+    """
+    folded = FoldedBranches(bank, candidates, features.device)
+    threshold = _mean_inside(folded.outputs(features[:, :CHUNK_ROWS]))[:, None]
+    values = (
+        (folded.outputs(features[:, rows]) - threshold).relu_()
+        for rows in row_chunks(len(residual))
+    )  # (candidates, rows)
+    gain = _gains(values, residual, features.device)
+    return gain, threshold[:, 0].cpu().numpy()
+
+
+def candidate_outputs(bank, candidates, features):
     """Outputs of every candidate on many rows, in chunks.
 
     Parameters
     ----------
     bank : BranchBank
     candidates : Candidates
-    selection : SelectionSet
-    rows : ndarray of int64 of shape (n_rows,)
+    features : Tensor of shape (n_features + 1, n_rows)
 
     Returns
     -------
     outputs : ndarray of shape (n_candidates, n_rows)
         Minus infinity outside an input bound.
     """
-    outputs = np.empty((len(candidates), len(rows)), dtype=bank.dtype)
-    parts = row_chunks(len(candidates), CANDIDATES_PER_CHUNK)
-    folded = [FoldedBranches(bank, candidates.take(p), selection.device) for p in parts]
+    n_rows = features.shape[1]
+    outputs = np.empty((len(candidates), n_rows), dtype=bank.dtype)
     with torch.inference_mode():
-        for chunk in row_chunks(len(rows)):
-            features = selection.features(rows[chunk])
-            for part, branches in zip(parts, folded, strict=True):
-                outputs[part, chunk] = branches.outputs(features).cpu().numpy()
+        for part in row_chunks(len(candidates), CANDIDATES_PER_CHUNK):
+            folded = FoldedBranches(bank, candidates.take(part), features.device)
+            for rows in row_chunks(n_rows):
+                outputs[part, rows] = folded.outputs(features[:, rows]).cpu().numpy()
     return outputs
 
 
-def threshold_values(bank, candidates, selection, rows):
+def threshold_values(bank, candidates, features):
     """`relu(output - threshold)` of every candidate, as `candidate_outputs`."""
-    values = candidate_outputs(bank, candidates, selection, rows)
+    values = candidate_outputs(bank, candidates, features)
     values -= candidates.threshold[:, None]
     return np.maximum(values, 0, out=values)
 
@@ -149,91 +177,71 @@ def gain_and_step(block, square, residual, t):
     gain, step : ndarray of float64 of shape (n_candidates,)
         In nats, and in logits per unit of value.
     """
-    curve = torch.as_tensor(np.ascontiguousarray(residual.curvature[:, t]))
-    weight = torch.as_tensor(np.ascontiguousarray(residual.gradient[:, t]))
-    total = curve.sum()
-    curved = block @ curve
-    gradient = (block @ weight - curved * (weight.sum() / total)).double()
+    both = np.column_stack([residual.curvature[:, t], residual.gradient[:, t]])
+    columns = torch.as_tensor(both)  # (n_rows, 2)
+    curve, (total, weight) = columns[:, 0].contiguous(), columns.sum(dim=0)
+    curved, slope = (block @ columns).T
+    gradient = (slope - curved * (weight / total)).double()
     curvature = (square @ curve - curved.square() / total).double().clip(min=1e-12)
     gradient, curvature = gradient.numpy(), curvature.numpy()
     return newton_gain(gradient, curvature) / len(residual), gradient / curvature
 
 
+@torch.inference_mode()
 def _screen_regions(bank, features, residual, regions, columns, n_keep):
-    weights, biases = bank.tensors(features.device)
-
-    def outputs(rows, where):
-        inputs = input_columns(features[:, rows], where)  # (region_size, rows)
-        inputs = inputs.expand(bank.n_branches, *inputs.shape)
-        hidden = hidden_forward(inputs, weights, biases)
-        return torch.bmm(weights[-1], hidden).flatten(0, 1)  # (branches * K, rows)
-
+    stack = bank.stack(features.device)
     parts = []
     for region, where in zip(regions, columns, strict=True):
-        gain, threshold = _best_thresholds(lambda r, w=where: outputs(r, w), residual)
-        top = np.argsort(-gain, axis=None, kind="stable")[:n_keep]
-        output, target = np.unravel_index(top, gain.shape)
+        inputs = input_columns(features, where)  # (region_size + 1, n_rows)
+        first = stack.outputs(inputs[:, :CHUNK_ROWS])
+        threshold = first.mean(dim=2)  # (branches, K)
+        lowered = stack.lowered(threshold)
+        values = (
+            lowered.outputs(inputs[:, rows]).flatten(0, 1).relu_()
+            for rows in row_chunks(len(residual))
+        )  # (branches * K, rows)
+        gain = _gains(values, residual, features.device)
+        output = np.argsort(-gain.max(axis=1), kind="stable")[:n_keep]
         branch, branch_class = np.divmod(output, bank.n_outputs)
         found = Candidates.plain(
-            np.full(len(top), region),
-            np.tile(where, (len(top), 1)),
+            np.full(len(output), region),
+            np.broadcast_to(where, (len(output), len(where))),
             branch,
             branch_class,
             bank.dtype,
         )
-        parts.append(_fill(found, target, threshold[output, target], gain.flat[top]))
+        threshold = threshold.flatten().cpu().numpy()
+        parts.append(_fill(found, gain[output], threshold[output]))
     return Candidates.concatenate(parts)
 
 
-def _screen_folded(bank, features, residual, candidates):
-    folded = FoldedBranches(bank, candidates, features.device)
-    gain, threshold = _best_thresholds(
-        lambda rows: folded.outputs(features[:, rows]), residual
-    )
+def _mean_inside(outputs):
+    """Mean `(m,)` inside the input bound."""
+    inside = outputs.isfinite()
+    total = outputs.masked_fill(~inside, 0).sum(dim=1)
+    # Silent on all these rows: a threshold that is never reached.
+    return (total / inside.sum(dim=1)).nan_to_num(nan=torch.inf)
+
+
+def _fill(candidates, gain, threshold):
+    """Candidates with their best target; those without any gain are left out."""
     target = gain.argmax(axis=1)
-    each = np.arange(len(candidates))
-    return _fill(candidates, target, threshold[each, target], gain[each, target])
-
-
-def _fill(candidates, target, threshold, gain):
+    gain = gain[np.arange(len(gain)), target]
     filled = replace(candidates, target=target, threshold=threshold, gain=gain)
     return filled.take(gain > 0)
 
 
-@torch.inference_mode()
-def _best_thresholds(outputs, residual):
-    """Gain `(m, n_classes)` at the best of a few thresholds, and that threshold."""
-    chunks = row_chunks(len(residual))
-    first = outputs(chunks[0])  # (m, rows)
-    thresholds = _quantiles(first)  # (n_thresholds, m, 1)
-    linear, squared = _score_columns(residual, first.device)
-    shape = (len(thresholds), len(first))
-    linear_sums = first.new_zeros((*shape, linear.shape[1]))
-    squared_sums = first.new_zeros((*shape, squared.shape[1]))
-    for rows in chunks:
-        values = first if rows is chunks[0] else outputs(rows)
-        for i, threshold in enumerate(thresholds):
-            above = (values - threshold).relu_()
-            linear_sums[i] += above @ linear[rows]
-            squared_sums[i] += above.square_() @ squared[rows]
-    gains = _gains(linear_sums.cpu().numpy(), squared_sums.cpu().numpy(), residual)
-    best = gains.argmax(axis=0)  # (m, n_classes)
-    gain = np.take_along_axis(gains, best[None], axis=0)[0]
-    thresholds = thresholds[:, :, 0].cpu().numpy()
-    return gain, thresholds[best, np.arange(len(gain))[:, None]]
+def _gains(values, residual, device):
+    """Gains `(m, n_classes)` of values that come in row chunks `(m, rows)`.
 
-
-def _quantiles(values):
-    """Thresholds from the first rows; rows outside an input bound do not count."""
-    ordered = values.sort(dim=1, descending=True).values
-    n_inside = values.isfinite().sum(dim=1, keepdim=True)
-    thresholds = []
-    for q in THRESHOLD_QUANTILES:
-        rank = ((1 - q) * n_inside).long().clip(max=values.shape[1] - 1)
-        thresholds.append(ordered.gather(1, rank))
-    thresholds = torch.stack(thresholds)
-    # A candidate silent on all these rows gets a threshold that is never reached.
-    return thresholds.masked_fill(thresholds == -torch.inf, torch.inf)
+    The chunks are overwritten. A gain is 0 where condition (3) or the support fails.
+    """
+    linear, squared = _score_columns(residual, device)
+    linear_sums = squared_sums = 0
+    for rows, chunk in zip(row_chunks(len(residual)), values, strict=True):
+        linear_sums = chunk @ linear[rows] + linear_sums
+        squared_sums = chunk.square_() @ squared[rows] + squared_sums
+    return _gains_of_sums(linear_sums.cpu().numpy(), squared_sums.cpu().numpy(), residual)
 
 
 def _score_columns(residual, device):
@@ -244,18 +252,17 @@ def _score_columns(residual, device):
     return (torch.as_tensor(columns, device=device) for columns in (linear, squared))
 
 
-def _gains(linear, squared, residual):
-    """Gains `(n_thresholds, m, K)`, 0 where condition (3) or the support fails."""
+def _gains_of_sums(linear, squared, residual):
     gradient, by_class, curved = np.split(linear, 3, axis=-1)
     total_curvature = np.maximum(residual.curvature.sum(axis=0), 1e-12)
     gradient = gradient - curved * (residual.gradient.sum(axis=0) / total_curvature)
-    variance = squared[..., :-1] - curved**2 / total_curvature
+    variance = squared[:, :-1] - curved**2 / total_curvature
     gains = newton_gain(gradient / len(residual), variance / len(residual))
-    support = by_class.sum(axis=-1) ** 2 / np.maximum(squared[..., -1], 1e-12)
+    support = by_class.sum(axis=-1) ** 2 / np.maximum(squared[:, -1], 1e-12)
     # (3): only the class with the highest mean contribution can be the target.
     means = by_class / np.maximum(residual.membership.sum(axis=0), 1e-12)
     highest = means == means.max(axis=-1, keepdims=True)
     enough = min(MIN_SUPPORT, 0.1 * len(residual))
     # A variance that is all rounding would make the largest gain of all.
-    sound = variance > 1e-4 * squared[..., :-1]
-    return np.where(highest & sound & (support[..., None] >= enough), gains, 0)
+    sound = variance > 1e-4 * squared[:, :-1]
+    return np.where(highest & sound & (support[:, None] >= enough), gains, 0)

@@ -17,6 +17,9 @@ __all__ = ["DAMPING", "select_stagewise"]
 # Share of the Newton step by which the scores move after a pick: a full step for every
 # pick overshoots where picks overlap.
 DAMPING = 0.5
+# A pick moves the other classes' scores only through the softmax: their gains may be so
+# many picks old.
+PICKS_PER_REFRESH = 10
 
 
 def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
@@ -43,18 +46,18 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
     blocks = {t: torch.as_tensor(values[own]) for t, own in members.items()}
     squares = {t: block.square() for t, block in blocks.items()}
     logits = logits.copy()
-    taken = np.zeros(len(target), dtype=bool)
+    gain, step = np.zeros((2, len(target)))
     picks = []
-    for _ in range(min(n_picks, len(target))):
+    for i in range(min(n_picks, len(target))):
         now = residual(logits, y, sample_weight)
-        gain, step = np.zeros((2, len(target)))
-        for t, own in members.items():
+        stale = members if i % PICKS_PER_REFRESH == 0 else [target[picks[-1]]]
+        for t in stale:
+            own = members[t]
             gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t)
-        gain[taken] = 0
+        gain[picks] = 0
         best = int(gain.argmax())
         if gain[best] <= 0:
             break
-        taken[best] = True
         picks.append(best)
         t, curve = target[best], now.curvature[:, target[best]]
         centred = values[best] - curve @ values[best] / curve.sum()

@@ -9,7 +9,11 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
+from skgrow.bank import row_chunks
+
 __all__ = ["Masks", "fit_masks", "mask_loss"]
+
+ROWS_PER_CHUNK = 16_384
 
 
 @dataclass(frozen=True)
@@ -76,21 +80,26 @@ def mask_loss(masks, values, target, offset, y, sample_weight):
         torch.as_tensor(part, dtype=values.dtype)
         for part in (masks.scale, masks.bias, masks.intercept)
     )
-    logits = offset + c
-    for t, block in blocks:
-        logits[:, t] += a[block] @ values[block]
-        logits[:, t] += b[block] @ (values[block] > 0).to(values.dtype)
-    log_proba = logits.log_softmax(dim=1)
-    loss = -float(sample_weight @ log_proba.gather(1, y[:, None])[:, 0])
-    rest = log_proba.exp_()
-    rest[torch.arange(len(y)), y] -= 1
-    rest *= sample_weight[:, None]  # (n_rows, n_classes)
-    gradient = torch.empty((2, len(target)), dtype=values.dtype)
-    for t, block in blocks:
-        column = rest[:, t].contiguous()
-        gradient[0, block] = values[block] @ column
-        gradient[1, block] = (values[block] > 0).to(values.dtype) @ column
-    flat = torch.cat([gradient.flatten(), rest.sum(dim=0)])
+    loss, gradient = 0.0, torch.zeros((2, len(target)), dtype=values.dtype)
+    level = torch.zeros_like(c)
+    # Chunk by chunk, so that the values are read from memory once a call.
+    for rows in row_chunks(len(y), ROWS_PER_CHUNK):
+        value = values[:, rows]
+        spoken = (value > 0).to(values.dtype)
+        logits = offset[rows].T + c[:, None]  # (n_classes, rows)
+        for t, block in blocks:
+            logits[t] += a[block] @ value[block] + b[block] @ spoken[block]
+        log_proba = logits.log_softmax(dim=0)
+        own = log_proba.gather(0, y[None, rows])[0]
+        loss -= float(sample_weight[rows] @ own)
+        rest = log_proba.exp_()
+        rest[y[rows], torch.arange(len(own))] -= 1
+        rest *= sample_weight[rows]
+        for t, block in blocks:
+            gradient[0, block] += value[block] @ rest[t]
+            gradient[1, block] += spoken[block] @ rest[t]
+        level += rest.sum(dim=1)
+    flat = torch.cat([gradient.flatten(), level])
     return loss, flat.numpy().astype(np.float64)
 
 
