@@ -5,7 +5,6 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import (
@@ -14,16 +13,17 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skgrow._growing import GrowingMixin
+from skgrow._predicting import DTYPES, PredictingMixin
+from skgrow._training_steps import TrainingMixin
 from skgrow._validation import check_device, check_n_branches, unchanged_on_error
 from skgrow.regions import ImagePatches
 
 __all__ = ["GrowingNAMClassifier"]
 
-DTYPES = [np.float64, np.float32]  # float32 stays float32, all else becomes float64
 
-
-class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
+class GrowingNAMClassifier(
+    TrainingMixin, PredictingMixin, ClassifierMixin, BaseEstimator
+):
     """Neural additive model that grows by using its trained branches again.
 
     The network is a sum of small MLP branches, each on a few input columns, formula
@@ -287,23 +287,14 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
             X, y = validate_data(self, X, y, dtype=DTYPES)
             check_classification_targets(y)
             self.classes_ = np.unique(y)
-            if len(self.classes_) < 2:
-                raise ValueError(
-                    f"The number of classes has to be greater than one; got 1 class: "
-                    f"{self.classes_[0]!r}."
-                )
             X, y, weight = self._encode(X, y, sample_weight)
-            if (y == y[0]).all():
-                raise ValueError(
-                    "Rows of more than one class must have a positive weight; all are "
-                    f"of class {self.classes_[y[0]]!r}."
-                )
+            self._check_two_classes(y)
             base, selection = self._split_for_growth(y)
             self._start(X[base], y[base], weight[base])
             self._train(X[base], y[base], weight[base])
             if len(selection):
                 rows = (X[selection], y[selection], weight[selection])
-                self._grow(*rows, self.n_branches)
+                self._grow(*rows, self.n_branches, refit=self.refit)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -387,47 +378,8 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
         if problem:
             raise ValueError(f"X_sel: {problem}.")
         with unchanged_on_error(self):
-            return self._grow(X, y, weight, n_branches)
-
-    def decision_function(self, X):
-        """Scores of the classes, in logits.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples, n_classes) or (n_samples,)
-            With two classes, the log-odds of the second.
-        """
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
-
-    def predict_log_proba(self, X):
-        """Log probabilities of the classes, `(n_samples, n_classes)`."""
-        log_proba = log_softmax(self._logits(X), axis=1)
-        return np.maximum(log_proba, np.log(np.finfo(log_proba.dtype).tiny))
-
-    def predict_proba(self, X):
-        """Probabilities of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            Rows sum to 1; columns in the order of `classes_`.
-        """
-        proba = softmax(self._logits(X), axis=1)
-        return np.maximum(proba, np.finfo(proba.dtype).tiny)  # its log is finite
-
-    def predict(self, X):
-        """Label of highest score for each row, `(n_samples,)`."""
-        best = self._logits(X).argmax(axis=1)
-        return self.classes_[best]
+            self._grow(X, y, weight, n_branches, refit=self.refit)
+        return self
 
     @property
     def bank_(self):
@@ -440,11 +392,6 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
         return self._fitted("_network").intercept
 
     @property
-    def n_branches_(self):
-        """Number of grown branches."""
-        return len(self._fitted("_network").grown)
-
-    @property
     def n_parameters_(self):
         """Trained numbers: branches, two a grown branch, intercepts once they train."""
         network = self._fitted("_network")
@@ -452,36 +399,3 @@ class GrowingNAMClassifier(GrowingMixin, ClassifierMixin, BaseEstimator):
         trained = sum(bank.n_parameters for bank in banks.values())
         n_intercepts = len(network.intercept) if self.n_branches_ else 0
         return trained + 2 * self.n_branches_ + n_intercepts
-
-    @property
-    def n_multiply_adds_(self):
-        """Multiply-adds to predict one row."""
-        network = self._fitted("_network")
-        return network.bank.n_multiply_adds + network.grown.n_multiply_adds
-
-    @property
-    def grown_branches_(self):
-        """One record a grown branch: what is used where, for which class, and why.
-
-        A list of dicts: region (columns in the order the branch reads them), branch,
-        branch_class, target_class, threshold, span, scale, bias, precision, recall and
-        bound (Hoeffding's lower bound of the precision).
-        """
-        return self._fitted("_network").grown.records(
-            self.classes_, getattr(self, "feature_names_in_", None)
-        )
-
-    def _fitted(self, name):
-        try:
-            return vars(self)[name]
-        except KeyError:
-            raise AttributeError(
-                f"this {type(self).__name__} is not fitted yet; call fit first."
-            ) from None
-
-    def _logits(self, X):
-        check_is_fitted(self)
-        check_device(self.device)
-        X = validate_data(self, X, dtype=DTYPES, reset=False)
-        X = X.astype(self._network.bank.dtype, copy=False)
-        return self._network.logits(X, self._scaler, self.device)

@@ -8,7 +8,7 @@ from numbers import Integral
 
 import numpy as np
 
-__all__ = ["ImagePatches", "Regions", "resolve_regions"]
+__all__ = ["ImagePatches", "Regions", "resolve_regions", "transfer_regions"]
 
 # Growth regions beyond this number are sampled: the list itself must stay small.
 MAX_GROWTH_REGIONS = 20_000
@@ -142,6 +142,58 @@ def resolve_regions(regions, grow_regions, n_features, random_state):
             "own size."
         )
     return Regions(base, growth, isinstance(regions, ImagePatches))
+
+
+def transfer_regions(regions, region_size, n_features, random_state):
+    """Column indices on which branches of another task are tried.
+
+    Parameters
+    ----------
+    regions : {"auto", "features", "pairs"}, ImagePatches or list of index lists
+    region_size : int
+        Columns that the branches see.
+    n_features : int
+        Number of columns of `X`.
+    random_state : numpy.random.RandomState
+        Draws the sample when there are more than 20,000 pairs.
+
+    Returns
+    -------
+    resolved : Regions
+        `base` has no region: nothing is trained.
+
+    Raises
+    ------
+    ValueError
+        If the regions are not of the size that the branches see, and as
+        `resolve_regions`.
+    """
+    if isinstance(regions, str) and regions == "auto":
+        growth = _columns_of_size(region_size, n_features, random_state)
+    else:
+        base = _base_columns(regions, n_features)
+        if base.shape[1] != region_size:
+            raise ValueError(
+                f"regions have {base.shape[1]} columns each, but the branches of the "
+                f"source see {region_size}; give regions of {region_size} columns."
+            )
+        growth = _growth_columns(regions, n_features, random_state)
+    return Regions(growth[:0], growth, isinstance(regions, ImagePatches))
+
+
+def _columns_of_size(region_size, n_features, random_state):
+    each = np.arange(n_features)
+    if region_size == 1:
+        return each[:, None]
+    if region_size == 2:
+        twice = np.column_stack([each, each])
+        if n_features == 1:
+            return twice
+        return np.concatenate([twice, _ordered_pairs(n_features, random_state)])
+    raise ValueError(
+        f"regions='auto' serves branches of one or two columns, but those of the source "
+        f"see {region_size}; pass ImagePatches or lists of {region_size} columns."
+    )
 
 
 def _is_positive_int(value):

@@ -401,7 +401,7 @@ def test_growth_matches_the_branches_as_they_are_now():
 
 def test_early_stopping_restores_the_best_weights(monkeypatch):
     """The held-out loss of the fitted model is the lowest of its curve."""
-    from skgrow import _growing as module
+    from skgrow import _training_steps as module
 
     held_out = []
 

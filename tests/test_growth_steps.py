@@ -555,6 +555,32 @@ def test_select_stagewise_in_a_plain_loop():
     assert len(set(picks.tolist())) == 12
 
 
+def test_votes_move_their_class_by_a_fixed_step():
+    rng = np.random.RandomState(0)
+    n, m = 80, 20
+    _, y, logits, weight = random_rows(n)
+    target = rng.randint(K, size=m)
+    votes = ((y == target[:, None]) + rng.normal(size=(m, n)) > 0.7).astype(float)
+    steps = np.array([0.05, 0.2, 0.1])
+    picks = select_stagewise(votes, target, logits, y, weight, n_picks=8, steps=steps)
+    scores, expected, gains = logits.copy(), [], np.zeros(m)
+    for _ in range(8):
+        now = residual(scores, y, weight)
+        for j, (vote, t) in enumerate(zip(votes, target, strict=True)):
+            if not expected or t == target[expected[-1]]:
+                moved = steps[t] * (vote - weight @ vote / weight.sum())
+                fall = now.gradient[:, t] @ moved - now.curvature[:, t] @ moved**2 / 2
+                gains[j] = -np.inf if j in expected else fall
+        best = int(np.argmax(gains))
+        if gains[best] <= 0:
+            break
+        expected.append(best)
+        t, vote = target[best], votes[best]
+        scores[:, t] += steps[t] * (vote - weight @ vote / weight.sum())
+    assert len(expected) > 3
+    np.testing.assert_array_equal(picks, expected)
+
+
 def test_select_stagewise_stops_when_no_gain_is_left():
     _, y, logits, weight = random_rows(60)
     values = np.stack([(y == 1) * 1.0, (y == 0) * 1.0, np.zeros(60)])

@@ -9,7 +9,12 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from skgrow import GrowingNAMClassifier, GrowthStoppedWarning, ImagePatches, _growing
+from skgrow import (
+    GrowingNAMClassifier,
+    GrowthStoppedWarning,
+    ImagePatches,
+    _training_steps,
+)
 from skgrow.bank import features_major
 from skgrow.growth import rounds
 
@@ -354,8 +359,8 @@ def test_growth_interrupted_inside_fit_keeps_the_base(monkeypatch):
 def test_failed_training_leaves_the_model_as_it_was(fitted, monkeypatch, verb, error):
     nam = copy.deepcopy(fitted("exhaustive")[1])
     before = copy.deepcopy(nam)
-    failing = fail_at_call(_growing.train_bank, 1, error)
-    monkeypatch.setattr(_growing, "train_bank", failing)
+    failing = fail_at_call(_training_steps.train_bank, 1, error)
+    monkeypatch.setattr(_training_steps, "train_bank", failing)
     other = Y[:100] % 3 if verb == "fit" else Y[:100]
     with pytest.raises(type(error)):
         getattr(nam, verb)(X[:100], other)
@@ -376,8 +381,8 @@ def test_failed_growth_leaves_the_model_as_it_was(fitted, monkeypatch):
 
 
 def test_failed_first_fit_leaves_an_unfitted_estimator(monkeypatch):
-    failing = fail_at_call(_growing.train_bank, 1, RuntimeError("memory"))
-    monkeypatch.setattr(_growing, "train_bank", failing)
+    failing = fail_at_call(_training_steps.train_bank, 1, RuntimeError("memory"))
+    monkeypatch.setattr(_training_steps, "train_bank", failing)
     nam = digits_nam()
     with pytest.raises(RuntimeError, match="memory"):
         nam.fit(X[:100], Y[:100])

@@ -26,6 +26,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
+import transfer
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
@@ -210,9 +211,15 @@ def main():
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, help="time of each growth")
+    parser.add_argument(
+        "--transfer", action="store_true", help="the tables of transfer.py instead"
+    )
     args = parser.parse_args()
     if not args.quick and args.data is None:
         parser.error("give --data DIR, or --quick for digits")
+    if args.transfer:
+        transfer.write_tables(args.data, args.quick, args.output, args.seed)
+        return
     if args.quick:
         task = digits(args.seconds or 15)
     else:

@@ -76,14 +76,18 @@ class GrownBranches:
             self, uses=Candidates.concatenate([self.uses, other.uses]), **arrays
         )
 
-    def records(self, classes, feature_names):
-        """One dict a branch, in the user's labels and column names."""
+    def records(self, classes, feature_names, source_classes=None):
+        """One dict a branch, in the user's labels and column names.
+
+        Branches of another task have classes of their own, `source_classes`.
+        """
+        named = classes if source_classes is None else source_classes
         uses = self.uses
         columns = uses.columns if feature_names is None else feature_names[uses.columns]
         arrays = {
             "region": columns.tolist(),
             "branch": uses.branch.tolist(),
-            "branch_class": classes[uses.branch_class].tolist(),
+            "branch_class": named[uses.branch_class].tolist(),
             "target_class": classes[uses.target].tolist(),
             "threshold": uses.threshold.tolist(),
             **{name: getattr(self, name).tolist() for name in self._array_names()},
@@ -121,9 +125,12 @@ class GrownBranches:
                     added[part, rows] = self._masked(outputs, part)
         return added
 
-    def logits(self, features):
-        """Summed contributions by class, a Tensor `(n_classes, n_rows)`."""
-        total = features.new_zeros((self.bank.n_outputs, features.shape[1]))
+    def logits(self, features, n_classes=None):
+        """Summed contributions by class, a Tensor `(n_classes, n_rows)`.
+
+        As many classes as the branches have outputs, where nothing else is said.
+        """
+        total = features.new_zeros((n_classes or self.bank.n_outputs, features.shape[1]))
         target = torch.tensor(self.uses.target, device=features.device)  # copied
         return total.index_add_(0, target, self.contributions(features))
 
@@ -157,6 +164,11 @@ class Network:
     bank: BranchBank
     grown: GrownBranches
     intercept: np.ndarray
+
+    @property
+    def n_multiply_adds(self):
+        """Multiply-adds to predict one row."""
+        return self.bank.n_multiply_adds + self.grown.n_multiply_adds
 
     def logits(self, X, scaler, device="cpu"):
         """Logits of raw inputs `X` (n_samples, n_features), in chunks of rows."""

@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
-from skgrow.bank import BranchBank
+from skgrow.bank import BranchBank, input_columns
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import MIN_SPREAD, Clusters
 from skgrow.growth.rows import Residual
@@ -92,14 +92,19 @@ def propose_matches(
         known = ", ".join(repr(name) for name in RANKINGS)
         raise ValueError(f"ranking={ranking!r} is not known; use one of {known}.")
     source = _Source.prepare(bank, clusters, capture_fraction)
-    rows = _Rows(features, y, residual)
-    parts = Parallel(n_jobs=n_jobs)(
-        delayed(_match_region)(source, rows, region, where, n_proposals, ranking)
-        for region, where in zip(regions, columns, strict=True)
+    parts = Parallel(n_jobs=n_jobs)(  # a worker gets the columns of its region
+        delayed(_match_region)(
+            source, _Rows(inputs, y, residual), region, n_proposals, ranking
+        )
+        for region, inputs in zip(regions, input_columns(features, columns), strict=True)
     )
     if not parts:
         return Candidates.empty(bank.regions.shape[1], bank.dtype)
-    return Candidates.concatenate(parts)
+    found = [
+        replace(part, columns=where[part.columns])
+        for part, where in zip(parts, columns, strict=True)
+    ]
+    return Candidates.concatenate(found)
 
 
 def transfer(mean_b, spread_b, order_b, mean_r, spread_r, order_r):
@@ -245,8 +250,9 @@ class _View:
     normalised: np.ndarray
 
 
-def _match_region(source, rows, region, columns, n_proposals, ranking):
-    """The best `n_proposals` of one region: the job of one worker."""
+def _match_region(source, rows, region, n_proposals, ranking):
+    """The best `n_proposals` of one region, whose columns `rows` holds: one job."""
+    columns = np.arange(len(rows.tensor) - 1)
     counts = np.bincount(rows.y)
     views = [
         _view(source, rows, region, columns, reference)

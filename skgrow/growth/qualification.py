@@ -13,7 +13,7 @@ import torch
 from scipy.special import rel_entr
 from scipy.stats import norm
 
-from skgrow.growth.screening import gain_and_step
+from skgrow.growth.screening import gain_and_step, spoken
 
 __all__ = [
     "Qualification",
@@ -120,7 +120,7 @@ def precision_bound(precision, n, n_tested, delta):
     return low
 
 
-def scan_thresholds(outputs, target, residual, growth, asked):
+def scan_thresholds(outputs, target, residual, growth, asked, vote=False):
     """Best threshold of every candidate, formula (10), on the rows of the search.
 
     Of half a dozen quantiles of the output, the one of highest gain at which the
@@ -139,6 +139,8 @@ def scan_thresholds(outputs, target, residual, growth, asked):
         How many fresh rows there will be for each of these.
     asked : float
         The `surprise` that (13) will ask for, `ln(n_tested / delta)`.
+    vote : bool, default=False
+        Whether a branch says 1 above its threshold, or how far above it is.
 
     Returns
     -------
@@ -160,7 +162,9 @@ def scan_thresholds(outputs, target, residual, growth, asked):
         for q in range(len(thresholds)):
             threshold = _half_way(block, thresholds[q, own], rounding)
             thresholds[q, own] = threshold
-            gains[q, own] = _gain_above(block, threshold, t, residual, growth, asked)
+            gains[q, own] = _gain_above(
+                block, threshold, t, residual, growth, asked, vote
+            )
     best = gains.argmax(axis=0)
     each = np.arange(len(target))
     return thresholds[best, each], gains[best, each]
@@ -179,9 +183,9 @@ def _half_way(block, threshold, rounding):
     return ((threshold + larger.amin(dim=1, keepdim=True)) / 2)[:, 0].numpy()
 
 
-def _gain_above(block, threshold, t, residual, growth, asked):
+def _gain_above(block, threshold, t, residual, growth, asked, vote):
     """Gain of one class's candidates at one threshold each; 0 where (13) looks lost."""
-    values = (block - torch.as_tensor(threshold)[:, None]).relu_()
+    values = spoken(block - torch.as_tensor(threshold)[:, None], vote)
     membership = torch.as_tensor(residual.membership)
     fired = (values > 0).to(values.dtype) @ torch.stack(
         [membership[:, t], membership.sum(dim=1)], dim=1
@@ -206,7 +210,7 @@ def qualify(values, target, residual, *, n_tested, delta):
     Parameters
     ----------
     values : ndarray of shape (n_candidates, n_rows)
-        `relu(output - threshold)`; 0 where the branch is silent.
+        `relu(output - threshold)`, or votes; 0 where the branch is silent.
     target : ndarray of int64 of shape (n_candidates,)
     residual : Residual
         Of the same rows.

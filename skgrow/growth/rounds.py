@@ -20,6 +20,7 @@ from skgrow.growth.screening import (
 )
 from skgrow.growth.selection import select_stagewise
 from skgrow.growth.tuning import Masks, fit_masks
+from skgrow.growth.voting import add_votes
 
 __all__ = ["GrowthPlan", "grow_round", "grow_rounds", "n_search_rows"]
 
@@ -44,6 +45,10 @@ class GrowthPlan:
         Columns of each region that growth may use.
     clusters : Clusters or None
         None when no matched candidates are wanted.
+    vote : bool
+        Whether branches vote (transfer to another task) or are tuned (the same task).
+    targets : ndarray of int64 or None
+        Classes that may get branches; None for all.
     """
 
     regions: np.ndarray
@@ -54,11 +59,13 @@ class GrowthPlan:
     search_regions: int
     search_rows: int
     n_verified: int
-    refit: bool
     n_rounds_no_change: int
     max_time: float | None
     tol: float
     n_jobs: int | None
+    refit: bool = False
+    vote: bool = False
+    targets: np.ndarray | None = None
 
 
 def grow_rounds(network, logits, selection, plan, *, n_branches, seed, first_round):
@@ -157,14 +164,16 @@ def grow_round(network, logits, selection, plan, *, n_picks, round_number, rando
     # Shares of delta that sum to delta over all rounds: 1/2 + 1/6 + 1/12 + ... = 1
     n_tested = plan.n_verified * (round_number + 1) * (round_number + 2)
     asked = np.log(n_tested / plan.delta)
+    if plan.targets is not None:
+        screened = screened.take(np.isin(screened.target, plan.targets))
     short = _shortlist(screened, plan.n_verified)
+    growth = len(verify) / len(search)
     short = _best_thresholds(
-        network, logits, selection, search, short, len(verify) / len(search), asked
+        network, logits, selection, plan, search, short, growth, asked
     )
-    qualified = _verify(network, logits, selection, verify, short, n_tested, plan.delta)
-    network, logits, n_picked = _add_best(
-        network, logits, selection, qualified, plan, n_picks
-    )
+    qualified = _verify(network, logits, selection, plan, verify, short, n_tested)
+    add = add_votes if plan.vote else _add_tuned
+    network, logits, n_picked = add(network, logits, selection, qualified, plan, n_picks)
     record = {
         "round": round_number,
         "n_screened": n_screened,
@@ -209,7 +218,7 @@ def _search(network, logits, selection, plan, rows, random_state):
         parts.append(
             screen_plain(
                 bank, features, now, drawn, columns,
-                n_keep=KEPT_PER_REGION, n_jobs=plan.n_jobs,
+                n_keep=KEPT_PER_REGION, vote=plan.vote, n_jobs=plan.n_jobs,
             )
         )  # fmt: skip
         n_looked_at += n_regions * bank.n_branches * bank.n_outputs
@@ -221,7 +230,11 @@ def _search(network, logits, selection, plan, rows, random_state):
             drawn[some], columns[some], n_proposals=MATCHES_PER_REGION,
             n_jobs=plan.n_jobs,
         )  # fmt: skip
-        parts.append(screen_matched(bank, features, now, matched, n_jobs=plan.n_jobs))
+        parts.append(
+            screen_matched(
+                bank, features, now, matched, vote=plan.vote, n_jobs=plan.n_jobs
+            )
+        )
         n_looked_at += len(matched)
     return Candidates.concatenate(parts), n_looked_at
 
@@ -237,17 +250,19 @@ def _shortlist(candidates, n_best):
     return candidates.take(order[np.argsort(place, kind="stable")[:n_best]])
 
 
-def _best_thresholds(network, logits, selection, rows, candidates, growth, asked):
+def _best_thresholds(network, logits, selection, plan, rows, candidates, growth, asked):
     features = selection.features_of(rows)
     outputs = candidate_outputs(network.grown.bank, candidates, features)
     now = _residual(logits, selection, rows)
-    threshold, gain = scan_thresholds(outputs, candidates.target, now, growth, asked)
+    threshold, gain = scan_thresholds(
+        outputs, candidates.target, now, growth, asked, plan.vote
+    )
     return replace(candidates, threshold=threshold, gain=gain).take(gain > 0)
 
 
 @dataclass(frozen=True)
-class _Qualified:
-    """Branches that passed on fresh rows, untuned, and `relu(output - threshold)` there.
+class Qualified:
+    """Branches that passed on fresh rows, untuned, and what they say there.
 
     Attributes
     ----------
@@ -262,22 +277,24 @@ class _Qualified:
     rows: np.ndarray
 
     def take(self, index):
-        return _Qualified(self.branches.take(index), self.values[index], self.rows)
+        return Qualified(self.branches.take(index), self.values[index], self.rows)
 
 
-def _verify(network, logits, selection, rows, candidates, n_tested, delta):
+def _verify(network, logits, selection, plan, rows, candidates, n_tested):
     """Those of the candidates that pass on fresh rows."""
     bank = network.grown.bank
     values = threshold_values(bank, candidates, selection.features_of(rows))
+    if plan.vote:
+        values = (values > 0).astype(values.dtype)
     now = _residual(logits, selection, rows)
-    found = qualify(values, candidates.target, now, n_tested=n_tested, delta=delta)
+    found = qualify(values, candidates.target, now, n_tested=n_tested, delta=plan.delta)
     zeros = np.zeros(len(candidates), dtype=bank.dtype)
     proofs = (found.precision, found.recall, found.bound)
     branches = GrownBranches(bank, candidates, zeros, zeros, zeros, *proofs)
-    return _Qualified(branches, values, rows).take(found.passed)
+    return Qualified(branches, values, rows).take(found.passed)
 
 
-def _add_best(network, logits, selection, qualified, plan, n_picks):
+def _add_tuned(network, logits, selection, qualified, plan, n_picks):
     """Pick, tune and add branches; others take the place of those that tuning drops."""
     n_before, n_picked = len(network.grown), 0
     while len(network.grown) < n_before + n_picks:

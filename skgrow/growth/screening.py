@@ -28,6 +28,7 @@ __all__ = [
     "screen_folded",
     "screen_matched",
     "screen_plain",
+    "spoken",
     "threshold_values",
 ]
 
@@ -39,7 +40,9 @@ REGIONS_PER_JOB = 16
 CANDIDATES_PER_CHUNK = 128
 
 
-def screen_plain(bank, features, residual, regions, columns, *, n_keep, n_jobs=None):
+def screen_plain(
+    bank, features, residual, regions, columns, *, n_keep, vote=False, n_jobs=None
+):
     """Every output of every branch on every given region, as it is.
 
     Parameters
@@ -54,6 +57,8 @@ def screen_plain(bank, features, residual, regions, columns, *, n_keep, n_jobs=N
     columns : ndarray of int64 of shape (n_regions, region_size)
     n_keep : int
         Candidates to keep of each region, those of highest gain.
+    vote : bool, default=False
+        Whether a branch says 1 above its threshold, formula (10), or how far above it is.
     n_jobs : int, default=None
         Workers over regions; the result does not depend on it.
 
@@ -62,21 +67,24 @@ def screen_plain(bank, features, residual, regions, columns, *, n_keep, n_jobs=N
     candidates : Candidates
         With target, threshold and gain filled in; only positive gains.
     """
-    jobs = (
-        delayed(_screen_regions)(bank, features, residual, regions[c], columns[c], n_keep)
+    jobs = (  # a worker gets the columns of its regions, not all features
+        delayed(_screen_regions)(
+            bank, input_columns(features, columns[c]), residual, regions[c], columns[c],
+            n_keep, vote,
+        )
         for c in row_chunks(len(regions), REGIONS_PER_JOB)
-    )
+    )  # fmt: skip
     empty = Candidates.empty(bank.regions.shape[1], bank.dtype)
     return Candidates.concatenate([empty, *Parallel(n_jobs=n_jobs)(jobs)])
 
 
-def screen_matched(bank, features, residual, candidates, *, n_jobs=None):
+def screen_matched(bank, features, residual, candidates, *, vote=False, n_jobs=None):
     """Candidates with input maps of their own, each at its best threshold and target.
 
     Parameters
     ----------
     bank : BranchBank
-    features, residual :
+    features, residual, vote :
         As for `screen_plain`.
     candidates : Candidates
         From `matching.propose_matches`.
@@ -90,14 +98,16 @@ def screen_matched(bank, features, residual, candidates, *, n_jobs=None):
     """
     chunks = row_chunks(len(candidates), CANDIDATES_PER_CHUNK)
     parts = [candidates.take(chunk) for chunk in chunks]
-    jobs = (delayed(screen_folded)(bank, part, features, residual) for part in parts)
+    jobs = (
+        delayed(screen_folded)(bank, part, features, residual, vote) for part in parts
+    )
     found = Parallel(n_jobs=n_jobs)(jobs)
     filled = [_fill(part, *scores) for part, scores in zip(parts, found, strict=True)]
     return Candidates.concatenate([candidates.take([]), *filled])
 
 
 @torch.inference_mode()
-def screen_folded(bank, candidates, features, residual):
+def screen_folded(bank, candidates, features, residual, vote=False):
     """Gain of each candidate for every class, with its mean output as threshold.
 
     Parameters
@@ -105,7 +115,7 @@ def screen_folded(bank, candidates, features, residual):
     bank : BranchBank
     candidates : Candidates
         A chunk of them: all are worked on at once.
-    features, residual :
+    features, residual, vote :
         As for `screen_plain`.
 
     Returns
@@ -116,11 +126,19 @@ def screen_folded(bank, candidates, features, residual):
     folded = FoldedBranches(bank, candidates, features.device)
     threshold = _mean_inside(folded.outputs(features[:, :CHUNK_ROWS]))[:, None]
     values = (
-        (folded.outputs(features[:, rows]) - threshold).relu_()
+        spoken(folded.outputs(features[:, rows]) - threshold, vote)
         for rows in row_chunks(len(residual))
     )  # (candidates, rows)
     gain = _gains(values, residual, features.device)
     return gain, threshold[:, 0].cpu().numpy()
+
+
+def spoken(above, vote):
+    """What a branch says, given how far its output is above the threshold (a Tensor).
+
+    `relu(above)`, in place, or the vote `1[above > 0]`, formula (10).
+    """
+    return (above > 0).to(above.dtype) if vote else above.relu_()
 
 
 def candidate_outputs(bank, candidates, features):
@@ -160,7 +178,7 @@ def newton_gain(gradient, curvature):
     return np.maximum(gradient, 0) ** 2 / (2 * np.maximum(curvature, floor))
 
 
-def gain_and_step(block, square, residual, t):
+def gain_and_step(block, square, residual, t, step=None):
     """Newton gain and step of candidates of one target class, the intercept following.
 
     Parameters
@@ -171,36 +189,45 @@ def gain_and_step(block, square, residual, t):
         Of the same rows.
     t : int
         Target class.
+    step : float, default=None
+        Fixed step, as of votes, from which the mean over the rows is taken off. The gain
+        may then be negative.
 
     Returns
     -------
     gain, step : ndarray of float64 of shape (n_candidates,)
         In nats, and in logits per unit of value.
     """
-    both = np.column_stack([residual.curvature[:, t], residual.gradient[:, t]])
-    columns = torch.as_tensor(both)  # (n_rows, 2)
-    curve, (total, weight) = columns[:, 0].contiguous(), columns.sum(dim=0)
-    curved, slope = (block @ columns).T
-    gradient = (slope - curved * (weight / total)).double()
-    curvature = (square @ curve - curved.square() / total).double().clip(min=1e-12)
-    gradient, curvature = gradient.numpy(), curvature.numpy()
-    return newton_gain(gradient, curvature) / len(residual), gradient / curvature
+    weight = residual.membership.sum(axis=1)
+    both = [residual.curvature[:, t], residual.gradient[:, t], weight]
+    columns = torch.as_tensor(np.column_stack(both))  # (n_rows, 3)
+    curve, total = columns[:, 0].contiguous(), columns.sum(dim=0).double()
+    curved, slope, mean = (block @ columns).double().T
+    level = curved / total[0] if step is None else mean / total[2]
+    gradient = slope - level * total[1]
+    curvature = (square @ curve).double() - 2 * level * curved + level**2 * total[0]
+    gradient, curvature = gradient.numpy(), curvature.clip(min=1e-12).numpy()
+    if step is None:
+        gain, steps = newton_gain(gradient, curvature), gradient / curvature
+    else:
+        gain, steps = step * gradient - step**2 * curvature / 2, np.full(len(block), step)
+    return gain / len(residual), steps
 
 
 @torch.inference_mode()
-def _screen_regions(bank, features, residual, regions, columns, n_keep):
-    stack = bank.stack(features.device)
+def _screen_regions(bank, all_inputs, residual, regions, columns, n_keep, vote):
+    stack = bank.stack(all_inputs.device)
     parts = []
-    for region, where in zip(regions, columns, strict=True):
-        inputs = input_columns(features, where)  # (region_size + 1, n_rows)
+    # inputs: (region_size + 1, n_rows)
+    for region, where, inputs in zip(regions, columns, all_inputs, strict=True):
         first = stack.outputs(inputs[:, :CHUNK_ROWS])
         threshold = first.mean(dim=2)  # (branches, K)
         lowered = stack.lowered(threshold)
         values = (
-            lowered.outputs(inputs[:, rows]).flatten(0, 1).relu_()
-            for rows in row_chunks(len(residual))
+            spoken(lowered.outputs(chunk).flatten(0, 1), vote)
+            for chunk in inputs.split(CHUNK_ROWS, dim=1)
         )  # (branches * K, rows)
-        gain = _gains(values, residual, features.device)
+        gain = _gains(values, residual, inputs.device)
         output = np.argsort(-gain.max(axis=1), kind="stable")[:n_keep]
         branch, branch_class = np.divmod(output, bank.n_outputs)
         found = Candidates.plain(

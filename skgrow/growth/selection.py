@@ -22,7 +22,7 @@ DAMPING = 0.5
 PICKS_PER_REFRESH = 10
 
 
-def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
+def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps=None):
     """Pick candidates one at a time, each given what the earlier ones already do.
 
     Parameters
@@ -36,6 +36,9 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
     sample_weight : ndarray of shape (n_rows,)
     n_picks : int
         How many to pick at most; fewer when no gain is left.
+    steps : ndarray of shape (n_classes,), default=None
+        Logits by which a pick moves its class for a value of 1 (votes). None takes
+        `DAMPING` times the Newton step (scales that tuning will fit).
 
     Returns
     -------
@@ -53,13 +56,15 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
         stale = members if i % PICKS_PER_REFRESH == 0 else [target[picks[-1]]]
         for t in stale:
             own = members[t]
-            gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t)
+            fixed = None if steps is None else steps[t]
+            gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t, fixed)
         gain[picks] = 0
         best = int(gain.argmax())
         if gain[best] <= 0:
             break
         picks.append(best)
-        t, curve = target[best], now.curvature[:, target[best]]
-        centred = values[best] - curve @ values[best] / curve.sum()
-        logits[:, t] += DAMPING * step[best] * centred
+        t = target[best]
+        level = sample_weight if steps is not None else now.curvature[:, t]
+        centred = values[best] - level @ values[best] / level.sum()
+        logits[:, t] += (DAMPING * step[best] if steps is None else steps[t]) * centred
     return np.array(picks, dtype=np.int64)

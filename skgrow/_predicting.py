@@ -1,0 +1,97 @@
+"""What every fitted network of this package answers."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skgrow._validation import check_device
+
+__all__ = ["DTYPES", "PredictingMixin"]
+
+DTYPES = [np.float64, np.float32]  # float32 stays float32, all else becomes float64
+
+
+class PredictingMixin:
+    """Predictions and facts, from `_network`, `_scaler` and `classes_`."""
+
+    def decision_function(self, X):
+        """Scores of the classes, in logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_classes) or (n_samples,)
+            With two classes, the log-odds of the second.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_log_proba(self, X):
+        """Log probabilities of the classes, `(n_samples, n_classes)`."""
+        log_proba = log_softmax(self._logits(X), axis=1)
+        return np.maximum(log_proba, np.log(np.finfo(log_proba.dtype).tiny))
+
+    def predict_proba(self, X):
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Rows sum to 1; columns in the order of `classes_`.
+        """
+        proba = softmax(self._logits(X), axis=1)
+        return np.maximum(proba, np.finfo(proba.dtype).tiny)  # its log is finite
+
+    def predict(self, X):
+        """Label of highest score for each row, `(n_samples,)`."""
+        best = self._logits(X).argmax(axis=1)
+        return self.classes_[best]
+
+    @property
+    def n_branches_(self):
+        """Number of grown branches."""
+        return len(self._fitted("_network").grown)
+
+    @property
+    def n_multiply_adds_(self):
+        """Multiply-adds to predict one row."""
+        network = self._fitted("_network")
+        return network.n_multiply_adds
+
+    @property
+    def grown_branches_(self):
+        """One record a grown branch: what is used where, for which class, and why.
+
+        A list of dicts: region (columns in the order the branch reads them), branch,
+        branch_class, target_class, threshold, span, scale, bias, precision, recall and
+        bound (Hoeffding's lower bound of the precision).
+        """
+        return self._fitted("_network").grown.records(
+            self.classes_,
+            getattr(self, "feature_names_in_", None),
+            getattr(self, "_source_classes", None),
+        )
+
+    def _fitted(self, name):
+        try:
+            return vars(self)[name]
+        except KeyError:
+            raise AttributeError(
+                f"this {type(self).__name__} is not fitted yet; call fit first."
+            ) from None
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        check_device(self.device)
+        X = validate_data(self, X, dtype=DTYPES, reset=False)
+        X = X.astype(self._network.grown.bank.dtype, copy=False)
+        return self._network.logits(X, self._scaler, self.device)

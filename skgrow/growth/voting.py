@@ -1,0 +1,262 @@
+"""Votes and class scores, formulas (10) and (17): transfer without training.
+
+A branch votes for its target class where its output is above its threshold. The class of
+highest standardised number of votes wins; nothing but one temperature is fitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from skgrow.bank import features_major, row_chunks
+from skgrow.growth.grown import ROWS_PER_CHUNK, GrownBranches
+from skgrow.growth.rows import loss_and_accuracy
+from skgrow.growth.screening import threshold_values
+from skgrow.growth.selection import select_stagewise
+
+__all__ = ["Electorate", "Tally", "add_votes", "fit_temperature"]
+
+TINY = np.finfo(np.float64).tiny
+FIRST_STEP = 0.1  # logits a vote of the first round is taken to be worth
+MAX_LOG_TEMPERATURE = 6.0  # of e: beyond, the votes say all or nothing
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What is known of the votes: sums over rows, so that more rows can be added.
+
+    Attributes
+    ----------
+    class_weight : ndarray of shape (n_classes,)
+        Weight of the rows of each class.
+    counted : ndarray of shape (n_classes,)
+        Weight of the rows on which the votes for a class were counted.
+    total : ndarray of shape (n_classes,)
+        Weighted sum of the class sums over these rows.
+    square : ndarray of shape (n_classes,)
+        Weighted sum of their squares.
+    """
+
+    class_weight: np.ndarray
+    counted: np.ndarray
+    total: np.ndarray
+    square: np.ndarray
+
+    @classmethod
+    def of(cls, sums, y, sample_weight):
+        """Count rows of class sums `(n_rows, n_classes)`."""
+        weight = sample_weight.astype(np.float64)
+        class_weight = np.bincount(y, weights=weight, minlength=sums.shape[1])
+        wide = sums.astype(np.float64)
+        counted = np.full(sums.shape[1], weight.sum())
+        return cls(class_weight, counted, weight @ wide, weight @ wide**2)
+
+    def __add__(self, other):
+        return Tally(
+            self.class_weight + other.class_weight,
+            self.counted + other.counted,
+            self.total + other.total,
+            self.square + other.square,
+        )
+
+    def replaced(self, other, targets):
+        """The same with the votes for `targets` as in another tally; all rows add up."""
+        new = np.isin(np.arange(len(self.total)), targets)
+        return Tally(
+            self.class_weight + other.class_weight,
+            np.where(new, other.counted, self.counted),
+            np.where(new, other.total, self.total),
+            np.where(new, other.square, self.square),
+        )
+
+    def spread_out(self, n_classes, place):
+        """The same tally among more classes; class `i` is now number `place[i]`."""
+        spread = np.zeros((4, n_classes))
+        spread[:, place] = self.class_weight, self.counted, self.total, self.square
+        return Tally(*spread)
+
+    @property
+    def mean(self):
+        """Mean class sum `(n_classes,)`."""
+        return self.total / np.maximum(self.counted, TINY)
+
+    @property
+    def std(self):
+        """Standard deviation of the class sum `(n_classes,)`; 1 where nobody votes."""
+        variance = self.square / np.maximum(self.counted, TINY) - self.mean**2
+        # What rounding leaves of a class that always gets the same votes is not spread.
+        constant = variance <= 1e-9 * np.maximum(self.mean**2, 1e-12)
+        return np.sqrt(np.where(constant, 1.0, variance))
+
+    @property
+    def log_prior(self):
+        """Log share `(n_classes,)` of each class among the rows; finite without rows."""
+        share = self.class_weight / self.class_weight.sum()
+        return np.log(np.maximum(share, TINY))
+
+
+@dataclass(frozen=True)
+class Electorate:
+    """Branches that vote, and how their votes are counted.
+
+    The score of a class is `(S - E[S]) / std[S]`, `S` being the number of its branches
+    that are above their thresholds: formula (17) with the sum standardised instead of
+    each vote. With weights `1 / std` on the votes it is (17) as printed.
+
+    Attributes
+    ----------
+    grown : GrownBranches
+        `bias` is what a vote of the branch weighs, `scale` is 0.
+    tally : Tally
+    temperature : float
+        Logits a unit of score: the one number that is fitted.
+    standardise : {"class", "vote"}
+    """
+
+    grown: GrownBranches
+    tally: Tally
+    temperature: float
+    standardise: str
+
+    @classmethod
+    def empty(cls, bank, class_weight, standardise):
+        """Nobody votes yet: every row has the log shares of the classes as logits."""
+        tally = Tally(class_weight, *np.zeros((3, len(class_weight))))
+        return cls(GrownBranches.empty(bank), tally, 1.0, standardise)
+
+    def with_classes(self, n_classes, place):
+        """The same votes among more classes; class `i` is now number `place[i]`."""
+        uses = replace(self.grown.uses, target=place[self.grown.uses.target])
+        grown = replace(self.grown, uses=uses)
+        return replace(self, grown=grown, tally=self.tally.spread_out(n_classes, place))
+
+    @property
+    def n_multiply_adds(self):
+        """Multiply-adds to predict one row."""
+        return self.grown.n_multiply_adds
+
+    def class_sums(self, X, scaler, device="cpu"):
+        """Weighted votes `(n_samples, n_classes)` of raw inputs, in chunks of rows."""
+        sums = np.zeros((len(X), len(self.tally.total)), dtype=self.grown.bank.dtype)
+        if len(self.grown):
+            for rows in row_chunks(len(X), ROWS_PER_CHUNK):
+                features = features_major(scaler.transform(X[rows]), device)
+                counted = self.grown.logits(features, sums.shape[1])
+                sums[rows] = counted.T.cpu().numpy()
+        return sums
+
+    def logits_of_sums(self, sums):
+        """Logits `(n_samples, n_classes)` of class sums, formula (17)."""
+        scores = (sums - self.tally.mean) / self.tally.std
+        return (self.temperature * scores + self.tally.log_prior).astype(sums.dtype)
+
+    def logits(self, X, scaler, device="cpu"):
+        """Logits of raw inputs `X` (n_samples, n_features)."""
+        return self.logits_of_sums(self.class_sums(X, scaler, device))
+
+    def steps(self):
+        """Logits `(n_classes,)` that one more vote for a class moves it by."""
+        voted = self.tally.square > 0
+        return np.where(voted, self.temperature / self.tally.std, FIRST_STEP)
+
+
+def add_votes(electorate, logits, selection, qualified, plan, n_picks):
+    """Pick branches of one round, count their votes and fit the temperature.
+
+    Parameters
+    ----------
+    electorate : Electorate
+    logits : ndarray of shape (n_samples, n_classes)
+        Of the electorate on all selection rows.
+    selection : SelectionSet
+    qualified : Qualified
+    plan : GrowthPlan
+        With targets, the scores of all other classes stay as they are.
+    n_picks : int
+
+    Returns
+    -------
+    electorate : Electorate
+    logits : ndarray of shape (n_samples, n_classes)
+    n_picked : int
+    """
+    rows = qualified.rows
+    picks = select_stagewise(
+        qualified.values, qualified.branches.uses.target,
+        logits[rows], selection.y[rows], selection.sample_weight[rows],
+        n_picks=n_picks, steps=electorate.steps(),
+    )  # fmt: skip
+    if not len(picks):
+        return electorate, logits, 0
+    new = qualified.branches.take(picks)
+    votes = threshold_values(new.bank, new.uses, selection.features) > 0
+    weights = _vote_weights(votes, selection, electorate.standardise)
+    new = replace(new, bias=weights, span=np.ones_like(weights))
+    sums = _sums_of_logits(electorate, logits)
+    for t in np.unique(new.uses.target):
+        own = new.uses.target == t
+        sums[:, t] += new.bias[own] @ votes[own]
+    electorate = replace(electorate, grown=electorate.grown.extended(new))
+    electorate = _counted(electorate, sums, selection, plan.targets)
+    return electorate, electorate.logits_of_sums(sums), len(picks)
+
+
+def _counted(electorate, sums, selection, targets):
+    """The electorate with its statistics from the pool."""
+    pool = selection.pool
+    rows = sums[pool], selection.y[pool], selection.sample_weight[pool]
+    tally = Tally.of(*rows)
+    if targets is None:
+        return fit_temperature(replace(electorate, tally=tally), *rows)
+    kept = electorate.tally
+    tally = replace(kept.replaced(tally, targets), class_weight=kept.class_weight)
+    return replace(electorate, tally=tally)  # all other scores stay as they are
+
+
+def fit_temperature(electorate, sums, y, sample_weight):
+    """The electorate with the temperature of lowest cross-entropy on given rows.
+
+    Parameters
+    ----------
+    electorate : Electorate
+    sums : ndarray of shape (n_rows, n_classes)
+        Class sums of the rows.
+    y : ndarray of int64 of shape (n_rows,)
+    sample_weight : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    electorate : Electorate
+    """
+
+    def loss(log_temperature):
+        trial = replace(electorate, temperature=float(np.exp(log_temperature)))
+        return loss_and_accuracy(trial.logits_of_sums(sums), y, sample_weight)[0]
+
+    bounds = (-MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE)
+    found = minimize_scalar(loss, bounds=bounds, method="bounded")
+    return replace(electorate, temperature=float(np.exp(found.x)))
+
+
+def _vote_weights(votes, selection, standardise):
+    """What each vote weighs: 1, or one over its standard deviation on the pool."""
+    dtype = selection.features.numpy(force=True).dtype
+    if standardise == "class":
+        return np.ones(len(votes), dtype=dtype)
+    pool = selection.pool
+    weight = selection.sample_weight[pool]
+    share = votes[:, pool] @ weight / weight.sum()
+    return (1 / np.sqrt(np.maximum(share * (1 - share), 1e-12))).astype(dtype)
+
+
+def _sums_of_logits(electorate, logits):
+    """Back from the logits to the class sums they were made of."""
+    tally = electorate.tally
+    scores = (logits - tally.log_prior) / electorate.temperature
+    sums = scores * tally.std + tally.mean
+    if electorate.standardise == "class":
+        sums = np.rint(sums)  # votes are whole: nothing is lost to rounding
+    return sums.astype(logits.dtype)
