@@ -561,16 +561,18 @@ def test_votes_move_their_class_by_a_fixed_step():
     _, y, logits, weight = random_rows(n)
     target = rng.randint(K, size=m)
     votes = ((y == target[:, None]) + rng.normal(size=(m, n)) > 0.7).astype(float)
-    steps = np.array([0.05, 0.2, 0.1])
+    steps = np.array([0.5, 2.0, 1.0])
     picks = select_stagewise(votes, target, logits, y, weight, n_picks=8, steps=steps)
     scores, expected, gains = logits.copy(), [], np.zeros(m)
+    n_too_loud = 0
     for _ in range(8):
         now = residual(scores, y, weight)
         for j, (vote, t) in enumerate(zip(votes, target, strict=True)):
             if not expected or t == target[expected[-1]]:
-                moved = steps[t] * (vote - weight @ vote / weight.sum())
-                fall = now.gradient[:, t] @ moved - now.curvature[:, t] @ moved**2 / 2
-                gains[j] = -np.inf if j in expected else fall
+                gain, step = plain_gain_and_step(vote, now, t)
+                too_loud = step <= steps[t] / 2
+                n_too_loud += too_loud and gain > 0
+                gains[j] = 0 if too_loud or j in expected else gain
         best = int(np.argmax(gains))
         if gains[best] <= 0:
             break
@@ -578,6 +580,7 @@ def test_votes_move_their_class_by_a_fixed_step():
         t, vote = target[best], votes[best]
         scores[:, t] += steps[t] * (vote - weight @ vote / weight.sum())
     assert len(expected) > 3
+    assert n_too_loud > 0
     np.testing.assert_array_equal(picks, expected)
 
 

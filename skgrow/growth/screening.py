@@ -178,40 +178,31 @@ def newton_gain(gradient, curvature):
     return np.maximum(gradient, 0) ** 2 / (2 * np.maximum(curvature, floor))
 
 
-def gain_and_step(block, square, residual, t, step=None):
+def gain_and_step(block, square, residual, t):
     """Newton gain and step of candidates of one target class, the intercept following.
 
     Parameters
     ----------
     block, square : Tensor of shape (n_candidates, n_rows)
-        Values `relu(output - threshold)`, and their squares.
+        What the candidates say, and its squares.
     residual : Residual
         Of the same rows.
     t : int
         Target class.
-    step : float, default=None
-        Fixed step, as of votes, from which the mean over the rows is taken off. The gain
-        may then be negative.
 
     Returns
     -------
     gain, step : ndarray of float64 of shape (n_candidates,)
         In nats, and in logits per unit of value.
     """
-    weight = residual.membership.sum(axis=1)
-    both = [residual.curvature[:, t], residual.gradient[:, t], weight]
-    columns = torch.as_tensor(np.column_stack(both))  # (n_rows, 3)
-    curve, total = columns[:, 0].contiguous(), columns.sum(dim=0).double()
-    curved, slope, mean = (block @ columns).double().T
-    level = curved / total[0] if step is None else mean / total[2]
-    gradient = slope - level * total[1]
-    curvature = (square @ curve).double() - 2 * level * curved + level**2 * total[0]
-    gradient, curvature = gradient.numpy(), curvature.clip(min=1e-12).numpy()
-    if step is None:
-        gain, steps = newton_gain(gradient, curvature), gradient / curvature
-    else:
-        gain, steps = step * gradient - step**2 * curvature / 2, np.full(len(block), step)
-    return gain / len(residual), steps
+    both = np.column_stack([residual.curvature[:, t], residual.gradient[:, t]])
+    columns = torch.as_tensor(both)  # (n_rows, 2)
+    curve, (total, weight) = columns[:, 0].contiguous(), columns.sum(dim=0)
+    curved, slope = (block @ columns).T
+    gradient = (slope - curved * (weight / total)).double()
+    curvature = (square @ curve - curved.square() / total).double().clip(min=1e-12)
+    gradient, curvature = gradient.numpy(), curvature.numpy()
+    return newton_gain(gradient, curvature) / len(residual), gradient / curvature
 
 
 @torch.inference_mode()

@@ -37,8 +37,9 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps
     n_picks : int
         How many to pick at most; fewer when no gain is left.
     steps : ndarray of shape (n_classes,), default=None
-        Logits by which a pick moves its class for a value of 1 (votes). None takes
-        `DAMPING` times the Newton step (scales that tuning will fit).
+        Logits by which a vote moves its class. Picks are those of highest Newton gain
+        among the ones for which that is not too loud. None takes `DAMPING` times the
+        Newton step, for scales that tuning will fit.
 
     Returns
     -------
@@ -56,8 +57,9 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps
         stale = members if i % PICKS_PER_REFRESH == 0 else [target[picks[-1]]]
         for t in stale:
             own = members[t]
-            fixed = None if steps is None else steps[t]
-            gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t, fixed)
+            gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t)
+            if steps is not None:  # a vote that is too loud would do harm
+                gain[own] *= step[own] > steps[t] / 2
         gain[picks] = 0
         best = int(gain.argmax())
         if gain[best] <= 0:

@@ -20,7 +20,7 @@ from skgrow.growth.selection import select_stagewise
 __all__ = ["Electorate", "Tally", "add_votes", "fit_temperature"]
 
 TINY = np.finfo(np.float64).tiny
-FIRST_STEP = 0.1  # logits a vote of the first round is taken to be worth
+FIRST_STEP = 1.0  # logits a vote of the first round is taken to be worth
 MAX_LOG_TEMPERATURE = 6.0  # of e: beyond, the votes say all or nothing
 
 
