@@ -114,12 +114,13 @@ def digit_tasks():
     return [tuple(tasks)]
 
 
-def train(task, setting, seed, rows=slice(None)):
+def train(task, max_iter, seed):
     """A network trained on the task, and the seconds that took."""
     start = perf_counter()
-    nam = GrowingNAMClassifier(task.patches, max_iter=setting.max_iter, random_state=seed)
-    X, y = task.train
-    return nam.fit(X[rows], y[rows]), perf_counter() - start
+    nam = GrowingNAMClassifier(
+        task.patches, max_iter=max_iter, early_stopping=True, random_state=seed
+    )
+    return nam.fit(*task.train), perf_counter() - start
 
 
 def untrained(bank, seed):
