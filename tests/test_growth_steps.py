@@ -150,17 +150,20 @@ def test_newton_gain():
     np.testing.assert_allclose(newton_gain(gradient, curvature), best, atol=1e-9)
 
 
-def plain_gain_and_step(value, now, t):
-    """Scale and intercept of class `t` by one joint Newton step."""
-    g = np.zeros(2)
-    hessian = np.zeros((2, 2))
+def plain_gain_and_step(value, now, t, scores=None):
+    """Scale of a candidate and intercept of class `t`, and where `scores` are given the
+    scale of these, by one joint Newton step."""
+    size = 2 if scores is None else 3
+    g = np.zeros(size)
+    hessian = np.zeros((size, size))
     for j, v in enumerate(value):
-        both = np.array([v, 1.0])
+        both = np.array([v, 1.0] if scores is None else [v, 1.0, scores[j]])
         g += now.gradient[j, t] * both
         hessian += now.curvature[j, t] * np.outer(both, both)
-    # What the intercept alone would gain is no merit of the candidate.
+    # What the others alone would gain is no merit of the candidate.
     joint = np.linalg.solve(hessian, g)
-    gain = (g @ joint - g[1] ** 2 / hessian[1, 1]) / 2
+    alone = np.linalg.solve(hessian[1:, 1:], g[1:])
+    gain = (g @ joint - g[1:] @ alone) / 2
     return (gain if joint[0] > 0 else 0.0) / len(value), joint[0]
 
 
@@ -555,32 +558,38 @@ def test_select_stagewise_in_a_plain_loop():
     assert len(set(picks.tolist())) == 12
 
 
-def test_votes_move_their_class_by_a_fixed_step():
+@pytest.mark.parametrize("first_round", [False, True])
+def test_votes_are_picked_as_the_standardised_sum_will_count_them(first_round):
     rng = np.random.RandomState(0)
     n, m = 80, 20
     _, y, logits, weight = random_rows(n)
+    if first_round:
+        logits = np.tile(logits[:1], (n, 1))  # nobody has voted: no spread to keep
     target = rng.randint(K, size=m)
     votes = ((y == target[:, None]) + rng.normal(size=(m, n)) > 0.7).astype(float)
-    steps = np.array([0.5, 2.0, 1.0])
+    steps = np.array([0.3, 1.0, 0.5])
     picks = select_stagewise(votes, target, logits, y, weight, n_picks=8, steps=steps)
     scores, expected, gains = logits.copy(), [], np.zeros(m)
-    n_too_loud = 0
     for _ in range(8):
         now = residual(scores, y, weight)
         for j, (vote, t) in enumerate(zip(votes, target, strict=True)):
             if not expected or t == target[expected[-1]]:
-                gain, step = plain_gain_and_step(vote, now, t)
-                too_loud = step <= steps[t] / 2
-                n_too_loud += too_loud and gain > 0
-                gains[j] = 0 if too_loud or j in expected else gain
+                own = None if first_round else scores[:, t]
+                gain, step = plain_gain_and_step(vote, now, t, own)
+                gains[j] = 0 if step <= steps[t] / 2 or j in expected else gain
         best = int(np.argmax(gains))
         if gains[best] <= 0:
             break
         expected.append(best)
-        t, vote = target[best], votes[best]
-        scores[:, t] += steps[t] * (vote - weight @ vote / weight.sum())
-    assert len(expected) > 3
-    assert n_too_loud > 0
+        t, before = target[best], scores[:, target[best]]
+        mean = weight @ before / weight.sum()
+        after = before + steps[t] * votes[best]
+        after = after - weight @ after / weight.sum()
+        if not first_round:
+            kept = weight @ (before - mean) ** 2 / (weight @ after**2)
+            after = after * np.sqrt(kept)
+        scores[:, t] = mean + after
+    assert len(expected) > 2
     np.testing.assert_array_equal(picks, expected)
 
 

@@ -55,7 +55,7 @@ class Setting:
 
 
 QUICK = Setting(ImagePatches((1, 8, 8), 3, 2), 6, 30, 64, (200, 800), 800)
-FULL = Setting(ImagePatches((3, 32, 32), 3, 6), 6, 8, 256, (400, 4000, 16_000), 14_000)
+FULL = Setting(ImagePatches((3, 32, 32), 3, 6), 4, 8, 256, (400, 4000, 16_000), 14_000)
 MAX_NEIGHBOUR_ROWS = 4000  # rankings by neighbours take a minute a region on more
 N_JUDGED = 750  # matched candidates of a region whose gain is computed, drawn at random
 
@@ -162,7 +162,7 @@ def compare_matched(bank, clusters, seen, fresh, regions, columns, rng, n_jobs):
     scores = {"random": rng.uniform(size=len(judged))}
     few = len(seen.y) <= MAX_NEIGHBOUR_ROWS
     for ranking in ("distance", "capture") if few else ("distance",):
-        rows = seen if few else first(seen, MAX_NEIGHBOUR_ROWS)
+        rows = seen if few else first(seen, MAX_NEIGHBOUR_ROWS // 10)  # maps alone
         found = propose_matches(
             bank, clusters, rows.features, rows.y, rows.residual, regions, columns,
             n_proposals=n_all, ranking=ranking, n_jobs=n_jobs,

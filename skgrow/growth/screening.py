@@ -178,8 +178,8 @@ def newton_gain(gradient, curvature):
     return np.maximum(gradient, 0) ** 2 / (2 * np.maximum(curvature, floor))
 
 
-def gain_and_step(block, square, residual, t):
-    """Newton gain and step of candidates of one target class, the intercept following.
+def gain_and_step(block, square, residual, t, following=None):
+    """Newton gain and step of candidates of one target class, others following.
 
     Parameters
     ----------
@@ -189,19 +189,26 @@ def gain_and_step(block, square, residual, t):
         Of the same rows.
     t : int
         Target class.
+    following : ndarray of shape (n_rows, n_following), default=None
+        What is fitted again after the step, so that gaining by it is no merit of the
+        candidate. None stands for the intercept of the class, a column of ones.
 
     Returns
     -------
     gain, step : ndarray of float64 of shape (n_candidates,)
         In nats, and in logits per unit of value.
     """
-    both = np.column_stack([residual.curvature[:, t], residual.gradient[:, t]])
-    columns = torch.as_tensor(both)  # (n_rows, 2)
-    curve, (total, weight) = columns[:, 0].contiguous(), columns.sum(dim=0)
-    curved, slope = (block @ columns).T
-    gradient = (slope - curved * (weight / total)).double()
-    curvature = (square @ curve - curved.square() / total).double().clip(min=1e-12)
-    gradient, curvature = gradient.numpy(), curvature.numpy()
+    curve, weight = residual.curvature[:, t], residual.gradient[:, t]
+    follow = np.ones((len(curve), 1)) if following is None else following
+    follow = follow.astype(curve.dtype)
+    bent = curve[:, None] * follow  # (n_rows, n_following)
+    columns = torch.as_tensor(np.column_stack([weight, curve, bent]))
+    sums = (block @ columns).double().numpy()
+    slope, mixed = sums[:, 0], sums[:, 2:]  # (n_candidates, n_following)
+    fitted = np.linalg.lstsq((follow.T @ bent).astype(np.float64), mixed.T)[0]
+    gradient = slope - (weight @ follow).astype(np.float64) @ fitted
+    curvature = (square @ columns[:, 1].contiguous()).double().numpy()
+    curvature = np.maximum(curvature - (mixed * fitted.T).sum(axis=1), 1e-12)
     return newton_gain(gradient, curvature) / len(residual), gradient / curvature
 
 

@@ -49,6 +49,7 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps
     members = {t: np.flatnonzero(target == t) for t in np.unique(target)}
     blocks = {t: torch.as_tensor(values[own]) for t, own in members.items()}
     squares = {t: block.square() for t, block in blocks.items()}
+    voted = np.ptp(logits, axis=0) > 0  # the spread of such scores stays as it is
     logits = logits.copy()
     gain, step = np.zeros((2, len(target)))
     picks = []
@@ -57,7 +58,9 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps
         stale = members if i % PICKS_PER_REFRESH == 0 else [target[picks[-1]]]
         for t in stale:
             own = members[t]
-            gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t)
+            free = steps is None or not voted[t]
+            follow = None if free else _level_and_scale(logits[:, t])
+            gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t, follow)
             if steps is not None:  # a vote that is too loud would do harm
                 gain[own] *= step[own] > steps[t] / 2
         gain[picks] = 0
@@ -66,7 +69,27 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps
             break
         picks.append(best)
         t = target[best]
-        level = sample_weight if steps is not None else now.curvature[:, t]
-        centred = values[best] - level @ values[best] / level.sum()
-        logits[:, t] += (DAMPING * step[best] if steps is None else steps[t]) * centred
+        if steps is None:
+            curve = now.curvature[:, t]
+            level = curve @ values[best] / curve.sum()
+            logits[:, t] += DAMPING * step[best] * (values[best] - level)
+        else:
+            vote = steps[t] * values[best]
+            logits[:, t] = _one_more_vote(logits[:, t], vote, sample_weight, voted[t])
     return np.array(picks, dtype=np.int64)
+
+
+def _level_and_scale(scores):
+    """What the standardisation of a class's votes takes away: `(n_rows, 2)`."""
+    return np.column_stack([np.ones_like(scores), scores])
+
+
+def _one_more_vote(scores, vote, sample_weight, keep_spread):
+    """Scores `(n_rows,)` with a vote added, of the mean they had before."""
+    mean = np.average(scores, weights=sample_weight)
+    moved = scores + vote
+    moved -= np.average(moved, weights=sample_weight)
+    if keep_spread:
+        before = np.average((scores - mean) ** 2, weights=sample_weight)
+        moved *= np.sqrt(before / np.average(moved**2, weights=sample_weight))
+    return mean + moved
