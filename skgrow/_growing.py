@@ -64,6 +64,11 @@ class GrowingMixin(CallbackSupportMixin):
         n_verify = n_pool - n_search_rows(n_pool, self.search_rows)
         return selection_too_small(n_verify, smallest, 2 * self.n_verified, self.delta)
 
+    def _check_large_enough(self, y, name):
+        problem = self._too_small(y)
+        if problem:
+            raise ValueError(f"{name}: {problem}.")
+
     def _grow(self, X, y, weight, n_branches, **plan):
         """Grow round by round; every finished round is kept whatever comes after.
 

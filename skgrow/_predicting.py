@@ -73,7 +73,8 @@ class PredictingMixin:
 
         A list of dicts: region (columns in the order the branch reads them), branch,
         branch_class, target_class, threshold, span, scale, bias, precision, recall and
-        bound (Hoeffding's lower bound of the precision).
+        bound (Hoeffding's lower bound of the precision). On another task, branch_class
+        is the number of the source's output.
         """
         return self._fitted("_network").grown.records(
             self.classes_,

@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 
 from skgrow.bank import BranchBank
+from skgrow.growth.candidates import folded_layers
 
 __all__ = ["source_bank"]
 
@@ -81,15 +82,8 @@ def _grown_banks(grown):
         return []  # as they are, they are in the bank already
     maps = np.column_stack([uses.branch, uses.scale, uses.shift])[mapped]
     mapped = mapped[np.unique(maps, axis=0, return_index=True)[1]]
-    uses, bank = uses.take(mapped), grown.bank
-    first = bank.weights[0][uses.branch]  # (branches, in, out)
-    offset = np.einsum("mi,mio->mo", uses.shift, first)
-    weights = [
-        first * uses.scale[:, :, None],
-        *(w[uses.branch] for w in bank.weights[1:]),
-    ]
-    biases = [b[uses.branch] for b in bank.biases]
-    biases[0] = biases[0] + offset
+    uses = uses.take(mapped)
+    weights, biases = folded_layers(grown.bank, uses)
     return [BranchBank(uses.columns, tuple(weights), tuple(biases))]
 
 

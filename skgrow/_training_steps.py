@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skgrow._growing import GrowingMixin
 from skgrow._progress import fit_task
 from skgrow._validation import check_device, check_hidden_layers, stratified_split
 from skgrow.bank import BranchBank
@@ -22,8 +21,8 @@ SELECTION_FRACTION = 0.3  # rows that `fit` splits off to grow on
 EARLY_STOPPING_ROWS = 10_000  # "auto" stops early above this, as scikit-learn does
 
 
-class TrainingMixin(GrowingMixin):
-    """Private steps of the verbs that train; the estimator holds the parameters."""
+class TrainingMixin:
+    """Private steps of the verbs that train, beside those of `GrowingMixin`."""
 
     def _start(self, X, y, weight):
         """A fresh, untrained network for these rows."""

@@ -132,6 +132,11 @@ def selection_too_small(n_verify, smallest_share, n_tested, delta):
     Even a branch that speaks on all of them and is always right must be beyond luck by
     Hoeffding's bound, condition (13).
     """
+    if smallest_share == 1:
+        return (
+            "the selection set holds rows of one class only, and nothing can be told "
+            "apart on it; pass rows of all classes"
+        )
     asked = np.log(n_tested / delta)
     needed = int(asked / surprise(1.0, smallest_share, 1)) + 1
     needed = max(needed, MIN_VERIFYING_ROWS)

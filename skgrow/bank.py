@@ -188,8 +188,8 @@ class LayerStack:
 
     Every layer gets one more unit that is always 1 and carries the next layer's bias:
     the small products then need no second pass to add biases. Hidden layers are written
-    to scratch memory that is used again and stays in cache. Both together halve the time
-    of a forward pass. Use one stack in one thread only.
+    to scratch memory that is used again and stays in cache. Use one stack in one thread
+    only.
 
     Parameters
     ----------

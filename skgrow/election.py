@@ -305,6 +305,7 @@ class ElectionTransferClassifier(
             added = self._admit(y)
             X, y, weight = self._encode(X, y, sample_weight)
             if len(added):
+                self._check_large_enough(y, "X")
                 share = self.n_branches_ / (len(self.classes_) - len(added))
                 self._elect(X, y, weight, round(share) * len(added), added)
             else:
@@ -350,9 +351,7 @@ class ElectionTransferClassifier(
             added = self._admit(y) if n_branches else ()
             X, y, weight = self._encode(X, y, sample_weight)
             if n_branches:
-                problem = self._too_small(y)
-                if problem:
-                    raise ValueError(f"X_sel: {problem}.")
+                self._check_large_enough(y, "X_sel")
                 self._elect(X, y, weight, n_branches, added)
         return self
 
@@ -384,6 +383,7 @@ class ElectionTransferClassifier(
         self._scaler = fit_scaler(X, weight, self._regions.shared_scale)
         shares = np.bincount(y, weights=weight, minlength=len(self.classes_))
         self._network = Electorate.empty(bank, shares, self.standardise)
+        self._source_classes = np.arange(bank.n_outputs)
         self.growth_history_ = []
         if not self.n_branches:
             return
@@ -397,6 +397,8 @@ class ElectionTransferClassifier(
         """Add branches; then count all votes on all rows and fit the temperature."""
         before = self._network
         targets = np.asarray(targets) if len(targets) else None
+        if targets is not None:  # new classes have no share yet
+            self._network = before.with_rows(y, weight)
         held_out = self._grow(X, y, weight, n_branches, vote=True, targets=targets)
         network = self._network
         sums = network.class_sums(X, self._scaler, self.device)

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skgrow._growing import GrowingMixin
 from skgrow._predicting import DTYPES, PredictingMixin
 from skgrow._training_steps import TrainingMixin
 from skgrow._validation import check_device, check_n_branches, unchanged_on_error
@@ -22,7 +23,7 @@ __all__ = ["GrowingNAMClassifier"]
 
 
 class GrowingNAMClassifier(
-    TrainingMixin, PredictingMixin, ClassifierMixin, BaseEstimator
+    GrowingMixin, TrainingMixin, PredictingMixin, ClassifierMixin, BaseEstimator
 ):
     """Neural additive model that grows by using its trained branches again.
 
@@ -374,9 +375,7 @@ class GrowingNAMClassifier(
         X, y, weight = self._encode(X, y, sample_weight)
         if not n_branches:
             return self
-        problem = self._too_small(y)
-        if problem:
-            raise ValueError(f"X_sel: {problem}.")
+        self._check_large_enough(y, "X_sel")
         with unchanged_on_error(self):
             self._grow(X, y, weight, n_branches, refit=self.refit)
         return self

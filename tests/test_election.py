@@ -188,10 +188,11 @@ def test_weights_count_as_rows_in_the_tally():
 # --------------------------------------------------------------------- new classes
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("verb", ["grow", "partial_fit"])
-def test_a_new_class_leaves_the_others_as_they_were(verb):
+def test_a_new_class_leaves_the_others_as_they_were(verb, dtype):
     """Forgetting is zero by construction: the scores of the old classes do not move."""
-    old = Y < 9
+    X, old = DIGITS[~SMALL].astype(dtype), Y < 9
     vote = digits_vote(new_classes="add").fit(X[old], Y[old])
     before = copy.deepcopy(vote)
     if verb == "grow":
@@ -356,3 +357,24 @@ def test_few_rows_elect_nobody_and_say_so():
     assert vote.n_branches_ == 0
     with pytest.raises(ValueError, match="X_sel: the selection set is too small"):
         vote.grow(X[:30], Y[:30], 5)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 3), Y == 9])
+@pytest.mark.parametrize("verb", ["grow", "partial_fit"])
+def test_a_new_class_needs_rows_to_test_on(verb, rows):
+    vote = digits_vote(new_classes="add").fit(X[Y < 9], Y[Y < 9])
+    before = vote.decision_function(X)
+    y = np.full(len(X), 9)[rows]
+    args = (X[rows], y, 20) if verb == "grow" else (X[rows], y)
+    with pytest.raises(ValueError, match="holds rows of one class only"):
+        getattr(vote, verb)(*args)
+    np.testing.assert_array_equal(vote.decision_function(X), before)
+
+
+def test_a_source_may_have_more_classes_than_the_task():
+    two = Y < 7
+    vote = digits_vote(n_branches=20).fit(X[two], Y[two])
+    records = vote.grown_branches_
+    assert {record["branch_class"] for record in records} <= set(range(5))
+    assert max(record["branch_class"] for record in records) > 1
+    assert {record["target_class"] for record in records} <= {5, 6}

@@ -133,6 +133,10 @@ BAD_DATA = {
         lambda nam: nam.grow(X, Y, 5, sample_weight=np.arange(N_ROWS) < 20),
         r"selection set is too small to test anything: 12 rows are left",
     ),
+    "grow: one class": (
+        lambda nam: nam.grow(X[Y == 10], Y[Y == 10], 5),
+        r"selection set holds rows of one class only.*pass rows of all classes",
+    ),
     "grow: n_branches negative": (
         lambda nam: nam.grow(X, Y, -1),
         r"n_branches must be 0 or more, got -1",

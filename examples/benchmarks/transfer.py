@@ -9,7 +9,8 @@ The full run takes about 35 minutes on two cores. `--quick` needs no data: the s
 learns scikit-learn's digits 0 to 4, and 5 to 9 are elected.
 
 Every election stands beside a control: the same search over branches that were never
-trained. Numbers of branches are chosen on validation rows; test rows are only reported.
+trained. Numbers of branches are given;
+nothing is chosen by these figures.
 """
 
 from __future__ import annotations

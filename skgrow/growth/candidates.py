@@ -14,7 +14,7 @@ import torch
 
 from skgrow.bank import LayerStack, input_columns
 
-__all__ = ["Candidates", "FoldedBranches"]
+__all__ = ["Candidates", "FoldedBranches", "folded_layers"]
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,10 @@ class FoldedBranches:
     def __init__(self, bank, candidates, device="cpu"):
         self.columns = candidates.columns
         self.device = device
-        branch = candidates.branch
-        first = bank.weights[0][branch]  # (m, in, out)
-        offset = np.einsum("mi,mio->mo", candidates.shift, first)
-        readout = bank.weights[-1][branch, :, candidates.branch_class]  # (m, width)
-        weights = [w[branch] for w in bank.weights[1:-1]]
-        weights = [first * candidates.scale[:, :, None], *weights, readout[:, :, None]]
-        biases = [b[branch] for b in bank.biases]
-        biases[0] = biases[0] + offset
+        weights, biases = folded_layers(bank, candidates)
+        each = np.arange(len(candidates))
+        readout = weights[-1][each, :, candidates.branch_class]  # (m, width)
+        weights[-1] = readout[:, :, None]
         self.stack = LayerStack(weights, biases, device)
         self.bounds = None
         if candidates.bounded:
@@ -152,3 +148,18 @@ class FoldedBranches:
 
     def _tensor(self, array):
         return torch.tensor(np.ascontiguousarray(array), device=self.device)
+
+
+def folded_layers(bank, candidates):
+    """Weights and biases of the branches with their input maps folded in, (C.7).
+
+    Returns
+    -------
+    weights, biases : lists of ndarray, one entry a candidate each
+        As of `BranchBank`, all outputs included.
+    """
+    weights = [weight[candidates.branch] for weight in bank.weights]
+    biases = [bias[candidates.branch] for bias in bank.biases]
+    biases[0] = biases[0] + np.einsum("mi,mio->mo", candidates.shift, weights[0])
+    weights[0] = weights[0] * candidates.scale[:, :, None]
+    return weights, biases

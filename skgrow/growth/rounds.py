@@ -25,8 +25,8 @@ from skgrow.growth.voting import add_votes
 __all__ = ["GrowthPlan", "grow_round", "grow_rounds", "n_search_rows"]
 
 KEPT_PER_REGION = 64  # plain candidates that go on from one region
-# A region's matched candidates take 50 times as long to screen as its plain ones, and
-# the best of them gain less (docs/method.md): few regions of a round are matched.
+# A region's matched candidates take far longer to screen than its plain ones, and the
+# best of them gain less (docs/tables/ranking.md): few regions of a round are matched.
 MATCHED_REGIONS = {"both": 2, "clusters": 20}
 MATCHES_PER_REGION = 200
 MATCHING_ROWS = 4000  # of the search rows, to rank the matches

@@ -127,6 +127,13 @@ class Electorate:
         tally = Tally(class_weight, *np.zeros((3, len(class_weight))))
         return cls(GrownBranches.empty(bank), tally, 1.0, standardise)
 
+    def with_rows(self, y, sample_weight):
+        """The same votes, with more rows counted into the shares of the classes."""
+        none = np.zeros((len(y), len(self.tally.total)))
+        seen = Tally.of(none, y, sample_weight).class_weight
+        tally = replace(self.tally, class_weight=self.tally.class_weight + seen)
+        return replace(self, tally=tally)
+
     def with_classes(self, n_classes, place):
         """The same votes among more classes; class `i` is now number `place[i]`."""
         uses = replace(self.grown.uses, target=place[self.grown.uses.target])
@@ -193,7 +200,7 @@ def add_votes(electorate, logits, selection, qualified, plan, n_picks):
         return electorate, logits, 0
     new = qualified.branches.take(picks)
     votes = threshold_values(new.bank, new.uses, selection.features) > 0
-    weights = _vote_weights(votes, selection, electorate.standardise)
+    weights = _vote_weights(votes, selection, electorate).astype(new.bank.dtype)
     new = replace(new, bias=weights, span=np.ones_like(weights))
     sums = _sums_of_logits(electorate, logits)
     for t in np.unique(new.uses.target):
@@ -241,15 +248,14 @@ def fit_temperature(electorate, sums, y, sample_weight):
     return replace(electorate, temperature=float(np.exp(found.x)))
 
 
-def _vote_weights(votes, selection, standardise):
+def _vote_weights(votes, selection, electorate):
     """What each vote weighs: 1, or one over its standard deviation on the pool."""
-    dtype = selection.features.numpy(force=True).dtype
-    if standardise == "class":
-        return np.ones(len(votes), dtype=dtype)
+    if electorate.standardise == "class":
+        return np.ones(len(votes))
     pool = selection.pool
     weight = selection.sample_weight[pool]
     share = votes[:, pool] @ weight / weight.sum()
-    return (1 / np.sqrt(np.maximum(share * (1 - share), 1e-12))).astype(dtype)
+    return 1 / np.sqrt(np.maximum(share * (1 - share), 1e-12))
 
 
 def _sums_of_logits(electorate, logits):
