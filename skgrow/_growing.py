@@ -69,9 +69,10 @@ class GrowingMixin(CallbackSupportMixin):
         if problem:
             raise ValueError(f"{name}: {problem}.")
 
-    def _grow(self, X, y, weight, n_branches, **plan):
+    def _grow(self, X, y, weight, n_branches, stand, **plan):
         """Grow round by round; every finished round is kept whatever comes after.
 
+        `stand` makes where growth stands out of the selection set and its raw inputs.
         Returns the numbers of the rows that were held out.
         """
         rows = self._affordable(X, y)
@@ -83,8 +84,7 @@ class GrowingMixin(CallbackSupportMixin):
         reason = None
         try:
             rounds = grow_rounds(
-                self._network,
-                self._network.logits(X[rows], self._scaler, self.device),
+                stand(selection, X[rows]),
                 selection,
                 self._growth_plan(**plan),
                 n_branches=n_branches,

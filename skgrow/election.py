@@ -23,6 +23,7 @@ from skgrow._validation import (
     check_n_branches,
     unchanged_on_error,
 )
+from skgrow.growth.counting import Counting
 from skgrow.growth.voting import Electorate, Tally, fit_temperature
 from skgrow.regions import ImagePatches, transfer_regions
 from skgrow.scaling import fit_scaler
@@ -399,7 +400,15 @@ class ElectionTransferClassifier(
         targets = np.asarray(targets) if len(targets) else None
         if targets is not None:  # new classes have no share yet
             self._network = before.with_rows(y, weight)
-        held_out = self._grow(X, y, weight, n_branches, vote=True, targets=targets)
+
+        def counting(selection, X):
+            return Counting.of(
+                self._network, selection, targets, X, self._scaler, self.device
+            )
+
+        held_out = self._grow(
+            X, y, weight, n_branches, counting, vote=True, targets=targets
+        )
         network = self._network
         sums = network.class_sums(X, self._scaler, self.device)
         tally = Tally.of(sums, y, weight)

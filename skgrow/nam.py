@@ -17,6 +17,7 @@ from skgrow._growing import GrowingMixin
 from skgrow._predicting import DTYPES, PredictingMixin
 from skgrow._training_steps import TrainingMixin
 from skgrow._validation import check_device, check_n_branches, unchanged_on_error
+from skgrow.growth.masking import Masking
 from skgrow.regions import ImagePatches
 
 __all__ = ["GrowingNAMClassifier"]
@@ -295,7 +296,7 @@ class GrowingNAMClassifier(
             self._train(X[base], y[base], weight[base])
             if len(selection):
                 rows = (X[selection], y[selection], weight[selection])
-                self._grow(*rows, self.n_branches, refit=self.refit)
+                self._grow(*rows, self.n_branches, self._masking)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -377,8 +378,12 @@ class GrowingNAMClassifier(
             return self
         self._check_large_enough(y, "X_sel")
         with unchanged_on_error(self):
-            self._grow(X, y, weight, n_branches, refit=self.refit)
+            self._grow(X, y, weight, n_branches, self._masking)
         return self
+
+    def _masking(self, selection, X):
+        logits = self._network.logits(X, self._scaler, self.device)
+        return Masking(self._network, selection, logits, self.refit)
 
     @property
     def bank_(self):

@@ -69,8 +69,8 @@ class Setting:
 
 
 FULL = Setting(
-    (100, 200, 300, 500, 700, 1000, 1300, 1600, 2000, 2500, 3000, 3700),
-    1000, 100, 20, (10, 50, 200),
+    (100, 200, 400, 700, 1000, 1400, 1800, 2200, 2700, 3200, 3750),
+    600, 90, 20, (10, 50, 200),
 )  # fmt: skip
 QUICK = Setting((20, 40, 60), 40, 20, 20, (10, 50))
 
@@ -181,8 +181,9 @@ def row(name, model, task, seconds):
 def curve(source, source_seconds, task, setting, seed):
     """The long election, looked at on the way."""
     vote, seconds = election(
-        source, task, setting, seed, n_branches=setting.sizes[0], max_time=None
-    )
+        source, task, setting, seed,
+        n_branches=setting.sizes[0], max_time=None, n_rounds_no_change=6,
+    )  # fmt: skip
     lines = [row("elected", vote, task, source_seconds + seconds)]
     for size in setting.sizes[1:]:
         start = perf_counter()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.special import log_softmax, softmax
 
-__all__ = ["Residual", "SelectionSet", "loss_and_accuracy", "residual"]
+__all__ = ["Residual", "SelectionSet", "loss_and_accuracy", "residual", "scores_of"]
 
 
 @dataclass(frozen=True)
@@ -96,3 +96,26 @@ def loss_and_accuracy(logits, y, sample_weight):
         float(np.average(losses, weights=sample_weight)),
         float(np.average(hits, weights=sample_weight)),
     )
+
+
+def scores_of(logits, selection):
+    """Loss and accuracy on the pool and on the held-out rows, as a dict.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_samples, n_classes)
+        Of all selection rows.
+    selection : SelectionSet
+
+    Returns
+    -------
+    scores : dict
+        "loss", "accuracy"; where rows are held out, "held_out_loss" and so on.
+    """
+    scores = {}
+    for prefix, rows in (("", selection.pool), ("held_out_", selection.held_out)):
+        if len(rows):
+            scores[prefix + "loss"], scores[prefix + "accuracy"] = loss_and_accuracy(
+                logits[rows], selection.y[rows], selection.sample_weight[rows]
+            )
+    return scores

@@ -178,8 +178,8 @@ def newton_gain(gradient, curvature):
     return np.maximum(gradient, 0) ** 2 / (2 * np.maximum(curvature, floor))
 
 
-def gain_and_step(block, square, residual, t, following=None):
-    """Newton gain and step of candidates of one target class, others following.
+def gain_and_step(block, square, residual, t):
+    """Newton gain and step of candidates of one target class, the intercept following.
 
     Parameters
     ----------
@@ -189,26 +189,20 @@ def gain_and_step(block, square, residual, t, following=None):
         Of the same rows.
     t : int
         Target class.
-    following : ndarray of shape (n_rows, n_following), default=None
-        What is fitted again after the step, so that gaining by it is no merit of the
-        candidate. None stands for the intercept of the class, a column of ones.
 
     Returns
     -------
     gain, step : ndarray of float64 of shape (n_candidates,)
         In nats, and in logits per unit of value.
     """
-    curve, weight = residual.curvature[:, t], residual.gradient[:, t]
-    follow = np.ones((len(curve), 1)) if following is None else following
-    follow = follow.astype(curve.dtype)
-    bent = curve[:, None] * follow  # (n_rows, n_following)
-    columns = torch.as_tensor(np.column_stack([weight, curve, bent]))
-    sums = (block @ columns).double().numpy()
-    slope, mixed = sums[:, 0], sums[:, 2:]  # (n_candidates, n_following)
-    fitted = np.linalg.lstsq((follow.T @ bent).astype(np.float64), mixed.T)[0]
-    gradient = slope - (weight @ follow).astype(np.float64) @ fitted
+    columns = np.column_stack([residual.gradient[:, t], residual.curvature[:, t]])
+    columns = torch.as_tensor(columns)
+    slope, mixed = (block @ columns).double().numpy().T
+    slope_all, curve_all = columns.sum(dim=0).double().numpy()
+    curve_all = max(curve_all, 1e-12)
+    gradient = slope - slope_all / curve_all * mixed
     curvature = (square @ columns[:, 1].contiguous()).double().numpy()
-    curvature = np.maximum(curvature - (mixed * fitted.T).sum(axis=1), 1e-12)
+    curvature = np.maximum(curvature - mixed**2 / curve_all, 1e-12)
     return newton_gain(gradient, curvature) / len(residual), gradient / curvature
 
 

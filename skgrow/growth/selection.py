@@ -6,13 +6,15 @@ times for one effect, so the scores move after every pick and the rest are judge
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from skgrow.growth.rows import residual
 from skgrow.growth.screening import gain_and_step
 
-__all__ = ["DAMPING", "select_stagewise"]
+__all__ = ["DAMPING", "Ballot", "select_stagewise", "select_votes", "vote_gains"]
 
 # Share of the Newton step by which the scores move after a pick: a full step for every
 # pick overshoots where picks overlap.
@@ -22,7 +24,7 @@ DAMPING = 0.5
 PICKS_PER_REFRESH = 10
 
 
-def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps=None):
+def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
     """Pick candidates one at a time, each given what the earlier ones already do.
 
     Parameters
@@ -36,10 +38,6 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps
     sample_weight : ndarray of shape (n_rows,)
     n_picks : int
         How many to pick at most; fewer when no gain is left.
-    steps : ndarray of shape (n_classes,), default=None
-        Logits by which a vote moves its class. Picks are those of highest Newton gain
-        among the ones for which that is not too loud. None takes `DAMPING` times the
-        Newton step, for scales that tuning will fit.
 
     Returns
     -------
@@ -49,7 +47,6 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps
     members = {t: np.flatnonzero(target == t) for t in np.unique(target)}
     blocks = {t: torch.as_tensor(values[own]) for t, own in members.items()}
     squares = {t: block.square() for t, block in blocks.items()}
-    voted = np.ptp(logits, axis=0) > 0  # the spread of such scores stays as it is
     logits = logits.copy()
     gain, step = np.zeros((2, len(target)))
     picks = []
@@ -58,38 +55,135 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks, steps
         stale = members if i % PICKS_PER_REFRESH == 0 else [target[picks[-1]]]
         for t in stale:
             own = members[t]
-            free = steps is None or not voted[t]
-            follow = None if free else _level_and_scale(logits[:, t])
-            gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t, follow)
-            if steps is not None:  # a vote that is too loud would do harm
-                gain[own] *= step[own] > steps[t] / 2
+            gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t)
         gain[picks] = 0
         best = int(gain.argmax())
         if gain[best] <= 0:
             break
         picks.append(best)
         t = target[best]
-        if steps is None:
-            curve = now.curvature[:, t]
-            level = curve @ values[best] / curve.sum()
-            logits[:, t] += DAMPING * step[best] * (values[best] - level)
-        else:
-            vote = steps[t] * values[best]
-            logits[:, t] = _one_more_vote(logits[:, t], vote, sample_weight, voted[t])
+        curve = now.curvature[:, t]
+        level = curve @ values[best] / curve.sum()
+        logits[:, t] += DAMPING * step[best] * (values[best] - level)
     return np.array(picks, dtype=np.int64)
 
 
-def _level_and_scale(scores):
-    """What the standardisation of a class's votes takes away: `(n_rows, 2)`."""
-    return np.column_stack([np.ones_like(scores), scores])
+def select_votes(ballot, logits, y, sample_weight, *, step, n_picks):
+    """Pick voters one at a time; one may be picked again, and then votes once more.
+
+    Parameters
+    ----------
+    ballot : Ballot
+    logits : ndarray of shape (n_rows, n_classes)
+        Scores before the round; not changed.
+    y : ndarray of int64 of shape (n_rows,)
+    sample_weight : ndarray of shape (n_rows,)
+        0 on rows that do not count.
+    step : float
+        Logits that a vote adds to its class, whose mean score stays.
+    n_picks : int
+        How many to pick at most; fewer when no gain is left.
+
+    Returns
+    -------
+    picks : ndarray of int64
+        Candidates in the order they were picked.
+    gain : ndarray of float64 of shape (n_candidates,)
+        What another vote of each would gain, or would have a few picks ago.
+    """
+    target, weight = ballot.target, sample_weight.astype(logits.dtype)
+    boxes = {t: ballot.box(t, weight) for t in np.unique(target)}
+    share = weight / weight.sum()
+    logits = logits.copy()
+    gain = np.zeros(len(target))
+    picks = []
+    for i in range(n_picks if len(target) else 0):
+        now = residual(logits, y, sample_weight)
+        stale = boxes if i % PICKS_PER_REFRESH == 0 else [target[picks[-1]]]
+        for t in stale:
+            gain[target == t] = boxes[t].gains(now, step)
+        best = int(gain.argmax())
+        if gain[best] <= 0:
+            break
+        picks.append(best)
+        vote = ballot.votes[best]
+        logits[:, target[best]] += step * (vote - share @ vote)
+    return np.array(picks, dtype=np.int64), gain
 
 
-def _one_more_vote(scores, vote, sample_weight, keep_spread):
-    """Scores `(n_rows,)` with a vote added, of the mean they had before."""
-    mean = np.average(scores, weights=sample_weight)
-    moved = scores + vote
-    moved -= np.average(moved, weights=sample_weight)
-    if keep_spread:
-        before = np.average((scores - mean) ** 2, weights=sample_weight)
-        moved *= np.sqrt(before / np.average(moved**2, weights=sample_weight))
-    return mean + moved
+def vote_gains(ballot, logits, y, sample_weight, *, step):
+    """Fall of the mean loss, in nats, by one vote of each candidate.
+
+    Parameters
+    ----------
+    ballot, logits, y, sample_weight, step :
+        As for `select_votes`.
+
+    Returns
+    -------
+    gain : ndarray of float64 of shape (n_candidates,)
+        To second order, on the rows it is judged on; negative where the vote would do
+        harm.
+    """
+    now, weight = residual(logits, y, sample_weight), sample_weight.astype(logits.dtype)
+    gain = np.zeros(len(ballot.target))
+    for t in np.unique(ballot.target):
+        gain[ballot.target == t] = ballot.box(t, weight).gains(now, step)
+    return gain
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """Votes of candidates, and on which rows each of them is judged.
+
+    A candidate was found because it is good, or lucky, on the rows of that search. There
+    its gain is too high, and it is judged on the others alone.
+
+    Attributes
+    ----------
+    target : ndarray of int64 of shape (n_candidates,)
+    votes : ndarray of bool of shape (n_candidates, n_rows)
+    search : ndarray of int64 of shape (n_candidates,)
+        Number of the search, a row of `unseen`.
+    unseen : ndarray of bool of shape (n_searches, n_rows)
+        The rows that a search has not looked at.
+    """
+
+    target: np.ndarray
+    votes: np.ndarray
+    search: np.ndarray
+    unseen: np.ndarray
+
+    def box(self, t, sample_weight):
+        """The votes for one class, a `_Box`."""
+        own = self.target == t
+        searches, search = np.unique(self.search[own], return_inverse=True)
+        return _Box(self.votes[own], t, search, self.unseen[searches], sample_weight)
+
+
+class _Box:
+    """Votes for one class as numbers, 0 on the rows they are not judged on."""
+
+    def __init__(self, votes, t, search, unseen, sample_weight):
+        dtype = sample_weight.dtype
+        self.t, self.search = t, search
+        self.votes = torch.as_tensor((votes & unseen[search]).astype(dtype))
+        self.unseen = torch.as_tensor(unseen.astype(dtype))
+        weight = sample_weight[:, None]
+        self.mean = (self._sums(self.votes, weight) / self._of_all(weight))[:, 0]
+        self.n_rows = unseen.sum(axis=1)[search]
+
+    def gains(self, now, step):
+        columns = np.column_stack([now.gradient[:, self.t], now.curvature[:, self.t]])
+        slope, bent = self._sums(self.votes, columns).T
+        slope_all, bent_all = self._of_all(columns).T
+        slope = slope - self.mean * slope_all
+        bent = bent * (1 - 2 * self.mean) + self.mean**2 * bent_all
+        return step * (slope - step * bent / 2) / self.n_rows
+
+    def _of_all(self, columns):
+        return self._sums(self.unseen, columns)[self.search]
+
+    @staticmethod
+    def _sums(block, columns):
+        return (block @ torch.as_tensor(columns)).double().numpy()

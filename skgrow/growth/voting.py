@@ -14,13 +14,10 @@ from scipy.optimize import minimize_scalar
 from skgrow.bank import features_major, row_chunks
 from skgrow.growth.grown import ROWS_PER_CHUNK, GrownBranches
 from skgrow.growth.rows import loss_and_accuracy
-from skgrow.growth.screening import threshold_values
-from skgrow.growth.selection import select_stagewise
 
-__all__ = ["Electorate", "Tally", "add_votes", "fit_temperature"]
+__all__ = ["Electorate", "Tally", "fit_temperature"]
 
 TINY = np.finfo(np.float64).tiny
-FIRST_STEP = 1.0  # logits a vote of the first round is taken to be worth
 MAX_LOG_TEMPERATURE = 6.0  # of e: beyond, the votes say all or nothing
 
 
@@ -114,18 +111,22 @@ class Electorate:
     temperature : float
         Logits a unit of score: the one number that is fitted.
     standardise : {"class", "vote"}
+    nominees : GrownBranches
+        Those that have passed the tests and may get a vote, or one more.
     """
 
     grown: GrownBranches
     tally: Tally
     temperature: float
     standardise: str
+    nominees: GrownBranches
 
     @classmethod
     def empty(cls, bank, class_weight, standardise):
         """Nobody votes yet: every row has the log shares of the classes as logits."""
         tally = Tally(class_weight, *np.zeros((3, len(class_weight))))
-        return cls(GrownBranches.empty(bank), tally, 1.0, standardise)
+        none = GrownBranches.empty(bank)
+        return cls(none, tally, 1.0, standardise, none)
 
     def with_rows(self, y, sample_weight):
         """The same votes, with more rows counted into the shares of the classes."""
@@ -136,9 +137,12 @@ class Electorate:
 
     def with_classes(self, n_classes, place):
         """The same votes among more classes; class `i` is now number `place[i]`."""
-        uses = replace(self.grown.uses, target=place[self.grown.uses.target])
-        grown = replace(self.grown, uses=uses)
-        return replace(self, grown=grown, tally=self.tally.spread_out(n_classes, place))
+        grown, nominees = (
+            replace(one, uses=replace(one.uses, target=place[one.uses.target]))
+            for one in (self.grown, self.nominees)
+        )
+        tally = self.tally.spread_out(n_classes, place)
+        return replace(self, grown=grown, tally=tally, nominees=nominees)
 
     @property
     def n_multiply_adds(self):
@@ -164,64 +168,6 @@ class Electorate:
         """Logits of raw inputs `X` (n_samples, n_features)."""
         return self.logits_of_sums(self.class_sums(X, scaler, device))
 
-    def steps(self):
-        """Logits `(n_classes,)` that one more vote for a class moves it by."""
-        voted = self.tally.square > 0
-        return np.where(voted, self.temperature / self.tally.std, FIRST_STEP)
-
-
-def add_votes(electorate, logits, selection, qualified, plan, n_picks):
-    """Pick branches of one round, count their votes and fit the temperature.
-
-    Parameters
-    ----------
-    electorate : Electorate
-    logits : ndarray of shape (n_samples, n_classes)
-        Of the electorate on all selection rows.
-    selection : SelectionSet
-    qualified : Qualified
-    plan : GrowthPlan
-        With targets, the scores of all other classes stay as they are.
-    n_picks : int
-
-    Returns
-    -------
-    electorate : Electorate
-    logits : ndarray of shape (n_samples, n_classes)
-    n_picked : int
-    """
-    rows = qualified.rows
-    picks = select_stagewise(
-        qualified.values, qualified.branches.uses.target,
-        logits[rows], selection.y[rows], selection.sample_weight[rows],
-        n_picks=n_picks, steps=electorate.steps(),
-    )  # fmt: skip
-    if not len(picks):
-        return electorate, logits, 0
-    new = qualified.branches.take(picks)
-    votes = threshold_values(new.bank, new.uses, selection.features) > 0
-    weights = _vote_weights(votes, selection, electorate).astype(new.bank.dtype)
-    new = replace(new, bias=weights, span=np.ones_like(weights))
-    sums = _sums_of_logits(electorate, logits)
-    for t in np.unique(new.uses.target):
-        own = new.uses.target == t
-        sums[:, t] += new.bias[own] @ votes[own]
-    electorate = replace(electorate, grown=electorate.grown.extended(new))
-    electorate = _counted(electorate, sums, selection, plan.targets)
-    return electorate, electorate.logits_of_sums(sums), len(picks)
-
-
-def _counted(electorate, sums, selection, targets):
-    """The electorate with its statistics from the pool."""
-    pool = selection.pool
-    rows = sums[pool], selection.y[pool], selection.sample_weight[pool]
-    tally = Tally.of(*rows)
-    if targets is None:
-        return fit_temperature(replace(electorate, tally=tally), *rows)
-    kept = electorate.tally
-    tally = replace(kept.replaced(tally, targets), class_weight=kept.class_weight)
-    return replace(electorate, tally=tally)  # all other scores stay as they are
-
 
 def fit_temperature(electorate, sums, y, sample_weight):
     """The electorate with the temperature of lowest cross-entropy on given rows.
@@ -246,23 +192,3 @@ def fit_temperature(electorate, sums, y, sample_weight):
     bounds = (-MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE)
     found = minimize_scalar(loss, bounds=bounds, method="bounded")
     return replace(electorate, temperature=float(np.exp(found.x)))
-
-
-def _vote_weights(votes, selection, electorate):
-    """What each vote weighs: 1, or one over its standard deviation on the pool."""
-    if electorate.standardise == "class":
-        return np.ones(len(votes))
-    pool = selection.pool
-    weight = selection.sample_weight[pool]
-    share = votes[:, pool] @ weight / weight.sum()
-    return 1 / np.sqrt(np.maximum(share * (1 - share), 1e-12))
-
-
-def _sums_of_logits(electorate, logits):
-    """Back from the logits to the class sums they were made of."""
-    tally = electorate.tally
-    scores = (logits - tally.log_prior) / electorate.temperature
-    sums = scores * tally.std + tally.mean
-    if electorate.standardise == "class":
-        sums = np.rint(sums)  # votes are whole: nothing is lost to rounding
-    return sums.astype(logits.dtype)

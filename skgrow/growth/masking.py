@@ -1,0 +1,134 @@
+"""Masking: a network between two rounds, and how qualified branches join it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skgrow.growth.grown import Network
+from skgrow.growth.rows import SelectionSet, scores_of
+from skgrow.growth.screening import threshold_values
+from skgrow.growth.selection import select_stagewise
+from skgrow.growth.tuning import Masks, fit_masks
+
+__all__ = ["Masking"]
+
+TUNING_STEPS = 30  # L-BFGS-B iterations of a round's masks
+REFIT_STEPS = 10  # the same where all masks are then refitted together, as many again
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Where growth on the same task stands.
+
+    Attributes
+    ----------
+    network : Network
+    selection : SelectionSet
+    logits : ndarray of shape (n_samples, n_classes)
+        Of the network on all selection rows.
+    refit : bool
+        Whether all masks are fitted again after each round.
+    """
+
+    network: Network
+    selection: SelectionSet
+    logits: np.ndarray
+    refit: bool
+
+    def scores(self):
+        """Loss and accuracy, as the growth history has them."""
+        return scores_of(self.logits, self.selection)
+
+    def add(self, qualified, n_picks):
+        """Pick, tune and add branches; others take the place of those tuning drops.
+
+        Parameters
+        ----------
+        qualified : Qualified
+        n_picks : int
+            Branches to add at most.
+
+        Returns
+        -------
+        masking : Masking
+        n_picked : int
+        """
+        now, n_before, n_picked = self, len(self.network.grown), 0
+        while len(now.network.grown) < n_before + n_picks:
+            rows = qualified.rows
+            picks = select_stagewise(
+                qualified.values, qualified.branches.uses.target, now.logits[rows],
+                self.selection.y[rows], self.selection.sample_weight[rows],
+                n_picks=n_before + n_picks - len(now.network.grown),
+            )  # fmt: skip
+            if not len(picks):
+                break
+            now = now._tuned(qualified.branches.take(picks))
+            left = np.delete(np.arange(len(qualified.branches)), picks)
+            qualified = qualified.take(left)
+            n_picked += len(picks)
+        if self.refit and n_picked:
+            now = now._refitted()
+        return now, n_picked
+
+    def _tuned(self, new):
+        """Fit the masks of new branches, and drop those left at 0."""
+        selection = self.selection
+        values = threshold_values(new.bank, new.uses, selection.features)
+        span = values[:, selection.pool].max(axis=1)
+        new = replace(new, span=np.maximum(span, np.finfo(values.dtype).tiny))
+        values = new.normalised(values)
+        start = Masks.zeros(len(new), self.logits.shape[1])
+        steps = REFIT_STEPS if self.refit else TUNING_STEPS
+        masks = self._fit(values, new, self.logits, start, steps)
+        new, values = _with_masks(new, masks, values)
+        intercept = masks.intercept.astype(self.logits.dtype)
+        network = replace(
+            self.network,
+            grown=self.network.grown.extended(new),
+            intercept=self.network.intercept + intercept,
+        )
+        logits = self.logits + intercept + _added(new, values)
+        return replace(self, network=network, logits=logits)
+
+    def _refitted(self):
+        """All masks and the intercept together, a few steps from where they stand.
+
+        Still convex, and still two numbers a branch; only masks and intercept change.
+        """
+        grown, intercept = self.network.grown, self.network.intercept
+        values = threshold_values(grown.bank, grown.uses, self.selection.features)
+        values = grown.normalised(values)
+        offset = self.logits - _added(grown, values) - intercept
+        start = Masks(grown.scale, grown.bias, intercept)
+        masks = self._fit(values, grown, offset, start, REFIT_STEPS)
+        grown, values = _with_masks(grown, masks, values)
+        intercept = masks.intercept.astype(self.logits.dtype)
+        network = replace(self.network, grown=grown, intercept=intercept)
+        logits = offset + intercept + _added(grown, values)
+        return replace(self, network=network, logits=logits)
+
+    def _fit(self, values, branches, offset, start, max_iter):
+        pool = self.selection.pool
+        return fit_masks(
+            values[:, pool], branches.uses.target, offset[pool],
+            self.selection.y[pool], self.selection.sample_weight[pool],
+            start=start, max_iter=max_iter,
+        )  # fmt: skip
+
+
+def _with_masks(branches, masks, values):
+    """Branches with their masks; those whose two numbers are 0 are dropped."""
+    dtype = branches.bank.dtype
+    scale, bias = masks.scale.astype(dtype), masks.bias.astype(dtype)
+    alive = (scale > 0) | (bias > 0)
+    return replace(branches, scale=scale, bias=bias).take(alive), values[alive]
+
+
+def _added(branches, values):
+    """Logits `(n_rows, n_classes)` that masked values `(n_branches, n_rows)` add."""
+    votes = branches.scale[:, None] * values + branches.bias[:, None] * (values > 0)
+    to_class = np.eye(branches.bank.n_outputs, dtype=values.dtype)[branches.uses.target]
+    return votes.T @ to_class
