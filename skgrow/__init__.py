@@ -3,8 +3,9 @@
 from importlib.metadata import version
 
 from skgrow.election import ElectionTransferClassifier
-from skgrow.exceptions import GrowthStoppedWarning
+from skgrow.exceptions import GrowthStoppedWarning, ModelFileError
 from skgrow.nam import GrowingNAMClassifier
+from skgrow.persistence import load, save
 from skgrow.regions import ImagePatches
 
 __all__ = [
@@ -12,7 +13,10 @@ __all__ = [
     "GrowingNAMClassifier",
     "GrowthStoppedWarning",
     "ImagePatches",
+    "ModelFileError",
     "__version__",
+    "load",
+    "save",
 ]
 
 __version__ = version("skgrow")

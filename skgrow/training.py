@@ -113,7 +113,7 @@ def _one_cycle(optimizer, n_rows, plan):
         # One step more than is taken: the last call must not run off the schedule.
         optimizer,
         max_lr=plan.learning_rate,
-        total_steps=n_steps + 1,
+        total_steps=int(n_steps) + 1,  # torch refuses integers of numpy
     )
 
 
