@@ -65,14 +65,16 @@ class Setting:
     n_branches: int  # of all other elections
     seconds: float  # of each of them
     max_iter: int
+    search_regions: int
+    round_size: int  # of the long election
     few: tuple  # labelled rows a class
 
 
 FULL = Setting(
     (100, 200, 400, 700, 1000, 1400, 1800, 2200, 2700, 3200, 3750),
-    600, 90, 20, (10, 50, 200),
+    600, 75, 20, 40, 150, (10, 50, 200),
 )  # fmt: skip
-QUICK = Setting((20, 40, 60), 40, 20, 20, (10, 50))
+QUICK = Setting((20, 40, 60), 40, 20, 20, 36, 20, (10, 50))
 
 
 def image_task(name, load_images, patches):
@@ -91,7 +93,7 @@ def full_tasks(folder):
     from load import load_images
 
     grey = ImagePatches((1, 28, 28), patch_size=3, stride=3)
-    colour = ImagePatches((3, 32, 32), patch_size=3, stride=6)
+    colour = ImagePatches((3, 32, 32), patch_size=3, stride=3)
     cifar = image_task("cifar10", load_images, colour)
     mnist = image_task("mnist", load_images, grey)
     fashion = image_task("fashion_mnist", load_images, grey)
@@ -134,7 +136,11 @@ def untrained(bank, seed):
 def election(source, task, setting, seed, **parameters):
     """A fitted election on all training rows of the task, and its seconds."""
     start = perf_counter()
-    given = {"n_branches": setting.n_branches, "max_time": setting.seconds}
+    given = {
+        "n_branches": setting.n_branches,
+        "max_time": setting.seconds,
+        "search_regions": setting.search_regions,
+    }
     vote = ElectionTransferClassifier(
         source, task.patches, random_state=seed, **{**given, **parameters}
     )
@@ -182,7 +188,8 @@ def curve(source, source_seconds, task, setting, seed):
     """The long election, looked at on the way."""
     vote, seconds = election(
         source, task, setting, seed,
-        n_branches=setting.sizes[0], max_time=None, n_rounds_no_change=6,
+        n_branches=setting.sizes[0], max_time=None, n_rounds_no_change=10,
+        round_size=setting.round_size,
     )  # fmt: skip
     lines = [row("elected", vote, task, source_seconds + seconds)]
     for size in setting.sizes[1:]:
@@ -191,7 +198,7 @@ def curve(source, source_seconds, task, setting, seed):
         seconds += perf_counter() - start
         lines.append(row("elected", vote, task, source_seconds + seconds))
         if vote.n_branches_ < size:
-            break  # nothing more qualifies
+            break  # the held-out rows say stop
     return vote, lines
 
 
@@ -218,9 +225,9 @@ def _parts(task):
     return task.validation, task.test
 
 
-def run(tasks, setting, seed):
-    """All tables."""
-    result, sources, trained = {}, {}, {}
+def run(tasks, setting, seed, report):
+    """All tables, reported after each pair of tasks."""
+    result, trained = {"pairs": {}}, {}
     for i, (old, new) in enumerate(tasks):
         for task in (old, new):
             if task.name not in trained:
@@ -247,8 +254,8 @@ def run(tasks, setting, seed):
         lines.append(row("control: untrained branches", vote, new, seconds))
         nam, seconds = trained[new.name]
         lines.append(row("trained on the task", nam, new, seconds))
-        sources[name] = lines
-    return result | {"pairs": sources}
+        result["pairs"][name] = lines
+        report(result)
 
 
 def markdown(result, seconds):
@@ -316,16 +323,18 @@ def main():
 def write_tables(data, quick, output, seed):
     """Run, print and, when `output` is a folder, write the tables."""
     start = perf_counter()
+
+    def report(result):
+        table = markdown(result, perf_counter() - start)
+        print("\n" + table, flush=True)
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            stem = output / ("transfer_quick" if quick else "transfer")
+            stem.with_suffix(".md").write_text(table)
+            stem.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+
     tasks = digit_tasks() if quick else full_tasks(data)
-    result = run(tasks, QUICK if quick else FULL, seed)
-    seconds = perf_counter() - start
-    table = markdown(result, seconds)
-    print("\n" + table)
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        stem = output / ("transfer_quick" if quick else "transfer")
-        stem.with_suffix(".md").write_text(table)
-        stem.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    run(tasks, QUICK if quick else FULL, seed, report)
 
 
 if __name__ == "__main__":
