@@ -17,6 +17,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ImagePatches
 from skgrow._sources import source_bank
+from skgrow.growth.nominees import (
+    FRESH_PER_CLASS,
+    KEPT_PER_CLASS,
+    MAX_BYTES,
+    _affordable,
+)
 from skgrow.growth.voting import Tally
 
 # How many votes a few hundred rows carry is not what is asked here.
@@ -378,3 +384,34 @@ def test_a_source_may_have_more_classes_than_the_task():
     assert {record["branch_class"] for record in records} <= set(range(5))
     assert max(record["branch_class"] for record in records) > 1
     assert {record["target_class"] for record in records} <= {5, 6}
+
+
+# -------------------------------------------------------------------------- nominees
+
+
+def test_nominees_stay_and_may_be_elected_again():
+    vote = digits_vote(n_branches=60).fit(X[TRAIN], Y[TRAIN])
+    uses = vote._network.grown.uses
+    rows = np.column_stack([uses.region, uses.branch, uses.branch_class, uses.threshold])
+    assert len(np.unique(rows, axis=0)) < len(rows)  # some have two votes
+    nominees = vote._network.nominees
+    assert len(nominees) > 20
+    assert (nominees.bound > 0.15).all()
+    # One round of a search that finds nothing: all votes go to earlier nominees.
+    blind = copy.deepcopy(vote).set_params(search_regions=1, n_verified=1, round_size=5)
+    blind.grow(X[TRAIN], Y[TRAIN], 5)
+    assert 1 <= blind.n_branches_ - vote.n_branches_ <= 5
+    assert blind.growth_history_[-1]["n_qualified"] <= 1
+
+
+def test_the_memory_of_nominees_is_bounded():
+    few = np.zeros((1000, 10), dtype=np.float32)
+    many = np.broadcast_to(np.float32(0), (10**6, 10))
+    targets = np.arange(10)
+    n_bytes = [
+        sum(_affordable(n, logits, targets) for n in (KEPT_PER_CLASS, FRESH_PER_CLASS))
+        * len(targets) * logits.nbytes // 10
+        for logits in (few, many)
+    ]  # fmt: skip
+    assert _affordable(KEPT_PER_CLASS, few, targets) == KEPT_PER_CLASS
+    assert MAX_BYTES / 2 < n_bytes[1] <= MAX_BYTES

@@ -747,20 +747,25 @@ def test_grown_logits_are_formula_16():
     features = features_major(X)
     expected = plain_grown_logits(grown, X)
     assert expected.std() > 1
-    np.testing.assert_allclose(grown.logits(features).numpy(), expected, atol=1e-10)
-    added = grown.contributions(features).numpy()
+    np.testing.assert_allclose(
+        grown.runner().logits(features).numpy(), expected, atol=1e-10
+    )
+    added = grown.runner().contributions(features).numpy()
     one = plain_grown_logits(grown.take([17]), X)[grown.uses.target[17]]
     np.testing.assert_allclose(added[17], one, atol=1e-12)
     empty = GrownBranches.empty(grown.bank)
     assert len(empty) == empty.n_multiply_adds == 0
-    np.testing.assert_array_equal(empty.logits(features).numpy(), np.zeros((K, 40)))
+    silent = empty.runner().logits(features).numpy()
+    np.testing.assert_array_equal(silent, np.zeros((K, 40)))
 
 
 def test_grown_branches_in_many_chunks_of_rows():
     grown, (X, *_) = random_grown(3), random_rows(1100)
     features = features_major(X)
     expected = plain_grown_logits(grown, X)
-    np.testing.assert_allclose(grown.logits(features).numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        grown.runner().logits(features).numpy(), expected, atol=1e-12
+    )
 
 
 def test_network_logits_are_bank_plus_grown_plus_intercept():
@@ -785,7 +790,7 @@ def test_take_and_extended_are_inverse():
     names = np.arange(K)
     assert whole.records(names, None) == grown.records(names, None)
     total = head.logits(features) + tail.logits(features)
-    np.testing.assert_allclose(total, grown.logits(features), atol=1e-12)
+    np.testing.assert_allclose(total, grown.runner().logits(features), atol=1e-12)
     alive = (grown.scale > 0) & (grown.bias > 0)
     assert len(grown.take(alive)) == alive.sum() < 30
     empty = GrownBranches.empty(grown.bank)

@@ -149,7 +149,7 @@ def test_law_3_terms_and_intercept_sum_to_the_decision_function(fitted, matching
     scaled = nam._scaler.transform(X)
     total = nam.intercept_ + nam.bank_.terms(scaled).sum(axis=1)
     features = features_major(scaled)
-    contributions = nam._network.grown.contributions(features).numpy()
+    contributions = nam._network.grown.runner().contributions(features).numpy()
     assert contributions.shape == (10, len(X))
     assert (contributions >= 0).all()
     assert (contributions.max(axis=1) > 0).all()

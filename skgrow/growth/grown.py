@@ -10,7 +10,7 @@ import torch
 from skgrow.bank import BranchBank, features_major, row_chunks
 from skgrow.growth.candidates import Candidates, FoldedBranches
 
-__all__ = ["GrownBranches", "Network"]
+__all__ = ["GrownBranches", "GrownRunner", "Network"]
 
 BRANCHES_PER_CHUNK = 128
 ROWS_PER_CHUNK = 2048  # rows scaled at a time when predicting
@@ -102,6 +102,42 @@ class GrownBranches:
         values /= self.span[:, None]
         return values
 
+    def runner(self, device="cpu", n_classes=None):
+        """These branches made ready to run, a `GrownRunner`.
+
+        For as many classes as the branches have outputs, where nothing else is said.
+        """
+        return GrownRunner(self, device, n_classes or self.bank.n_outputs)
+
+    @staticmethod
+    def _array_names():
+        return [f.name for f in fields(GrownBranches) if f.name not in ("bank", "uses")]
+
+
+class GrownRunner:
+    """Grown branches made ready to run, in chunks of branches and rows.
+
+    Parameters
+    ----------
+    grown : GrownBranches
+    device : str
+    n_classes : int
+    """
+
+    def __init__(self, grown, device, n_classes):
+        self.parts = [
+            (part, FoldedBranches(grown.bank, grown.uses.take(part), device))
+            for part in row_chunks(len(grown), BRANCHES_PER_CHUNK)
+        ]
+        self.threshold, self.scale, self.bias = (
+            # A copy: read-only arrays (memory maps) must never be shared with torch.
+            torch.tensor(array, device=device)
+            for array in (grown.uses.threshold, grown.scale / grown.span, grown.bias)
+        )
+        target = torch.tensor(grown.uses.target, device=device)
+        to_class = torch.nn.functional.one_hot(target, n_classes).T
+        self.to_class = to_class.to(self.scale.dtype)  # (n_classes, n_branches)
+
     def contributions(self, features):
         """What each branch adds to its target class.
 
@@ -115,37 +151,29 @@ class GrownBranches:
         contributions : Tensor of shape (n_branches, n_rows)
             In logits.
         """
-        n_rows = features.shape[1]
-        added = features.new_empty((len(self), n_rows))
-        with torch.inference_mode():
-            for part in row_chunks(len(self), BRANCHES_PER_CHUNK):
-                folded = FoldedBranches(self.bank, self.uses.take(part), features.device)
-                for rows in row_chunks(n_rows):
-                    outputs = folded.outputs(features[:, rows])
-                    added[part, rows] = self._masked(outputs, part)
+        added = features.new_empty((len(self.scale), features.shape[1]))
+        for part, rows, value in self._values(features):
+            scale, bias = self.scale[part, None], self.bias[part, None]
+            added[part, rows] = scale * value + bias * (value > 0)
         return added
 
-    def logits(self, features, n_classes=None):
-        """Summed contributions by class, a Tensor `(n_classes, n_rows)`.
+    def logits(self, features):
+        """Summed contributions by class, a Tensor `(n_classes, n_rows)`."""
+        total = features.new_zeros((len(self.to_class), features.shape[1]))
+        scale, bias = self.to_class * self.scale, self.to_class * self.bias
+        for part, rows, value in self._values(features):
+            total[:, rows] += scale[:, part] @ value
+            total[:, rows] += bias[:, part] @ (value > 0).to(value.dtype)
+        return total
 
-        As many classes as the branches have outputs, where nothing else is said.
-        """
-        total = features.new_zeros((n_classes or self.bank.n_outputs, features.shape[1]))
-        target = torch.tensor(self.uses.target, device=features.device)  # copied
-        return total.index_add_(0, target, self.contributions(features))
-
-    def _masked(self, outputs, part):
-        threshold, span, scale, bias = (
-            # A copy: read-only arrays (memory maps) must never be shared with torch.
-            torch.tensor(array[part][:, None], dtype=outputs.dtype).to(outputs.device)
-            for array in (self.uses.threshold, self.span, self.scale, self.bias)
-        )
-        value = (outputs - threshold).relu_() / span
-        return scale * value + bias * (value > 0)
-
-    @staticmethod
-    def _array_names():
-        return [f.name for f in fields(GrownBranches) if f.name not in ("bank", "uses")]
+    @torch.inference_mode()
+    def _values(self, features):
+        """`relu(output - threshold)`, chunk by chunk."""
+        for rows in row_chunks(features.shape[1]):
+            chunk = features[:, rows]
+            for part, folded in self.parts:
+                value = folded.outputs(chunk)
+                yield part, rows, value.sub_(self.threshold[part, None]).relu_()
 
 
 @dataclass(frozen=True)
@@ -173,10 +201,11 @@ class Network:
     def logits(self, X, scaler, device="cpu"):
         """Logits of raw inputs `X` (n_samples, n_features), in chunks of rows."""
         logits = np.empty((len(X), len(self.intercept)), dtype=self.bank.dtype)
+        runner = self.grown.runner(device)
         for rows in row_chunks(len(X), ROWS_PER_CHUNK):
             scaled = scaler.transform(X[rows])
             logits[rows] = self.bank.logits(scaled, device) + self.intercept
             if len(self.grown):
-                added = self.grown.logits(features_major(scaled, device))
+                added = runner.logits(features_major(scaled, device))
                 logits[rows] += added.T.cpu().numpy()
         return logits

@@ -153,9 +153,10 @@ class Electorate:
         """Weighted votes `(n_samples, n_classes)` of raw inputs, in chunks of rows."""
         sums = np.zeros((len(X), len(self.tally.total)), dtype=self.grown.bank.dtype)
         if len(self.grown):
+            runner = self.grown.runner(device, sums.shape[1])
             for rows in row_chunks(len(X), ROWS_PER_CHUNK):
                 features = features_major(scaler.transform(X[rows]), device)
-                counted = self.grown.logits(features, sums.shape[1])
+                counted = runner.logits(features)
                 sums[rows] = counted.T.cpu().numpy()
         return sums
 
