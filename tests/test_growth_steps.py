@@ -789,7 +789,7 @@ def test_take_and_extended_are_inverse():
     assert whole.bank is grown.bank
     names = np.arange(K)
     assert whole.records(names, None) == grown.records(names, None)
-    total = head.logits(features) + tail.logits(features)
+    total = head.runner().logits(features) + tail.runner().logits(features)
     np.testing.assert_allclose(total, grown.runner().logits(features), atol=1e-12)
     alive = (grown.scale > 0) & (grown.bias > 0)
     assert len(grown.take(alive)) == alive.sum() < 30

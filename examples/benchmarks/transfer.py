@@ -193,9 +193,11 @@ def curve(source, source_seconds, task, setting, seed):
     )  # fmt: skip
     lines = [row("elected", vote, task, source_seconds + seconds)]
     for size in setting.sizes[1:]:
-        start = perf_counter()
-        quietly(vote.grow, *task.train, size - vote.n_branches_)
+        before, start = vote.n_branches_, perf_counter()
+        quietly(vote.grow, *task.train, size - before)
         seconds += perf_counter() - start
+        if vote.n_branches_ == before:
+            break
         lines.append(row("elected", vote, task, source_seconds + seconds))
         if vote.n_branches_ < size:
             break  # the held-out rows say stop
