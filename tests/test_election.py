@@ -96,15 +96,14 @@ def plain_sums(vote, rows):
     return sums
 
 
-@pytest.mark.parametrize("standardise", ["class", "vote"])
+@pytest.mark.parametrize("standardise", ["pooled", "class", "vote"])
 def test_scores_are_formula_17(standardise):
     vote = digits_vote(standardise=standardise).fit(X[TRAIN], Y[TRAIN])
     seen, fresh = plain_sums(vote, X[TRAIN]), plain_sums(vote, X[TEST])
-    if standardise == "class":
-        scores = (fresh - seen.mean(axis=0)) / seen.std(axis=0)
-    else:
-        scores = fresh - seen.mean(axis=0)
-        scores /= seen.std(axis=0)
+    deviation = seen.std(axis=0)
+    if standardise == "pooled":
+        deviation = np.sqrt((deviation**2).mean())
+    scores = (fresh - seen.mean(axis=0)) / deviation
     shares = np.bincount(np.searchsorted(vote.classes_, Y[TRAIN])) / 600
     expected = vote._network.temperature * scores + np.log(shares)
     np.testing.assert_allclose(vote.decision_function(X[TEST]), expected, atol=1e-8)
@@ -212,10 +211,13 @@ def test_a_new_class_leaves_the_others_as_they_were(verb, dtype):
     assert (new == 4).all()
 
     def scores(model):
-        tally = model._network.tally
-        return ((plain_sums(model, X) - tally.mean) / tally.std)[:, :4]
+        network = model._network
+        centred = plain_sums(model, X) - network.tally.mean
+        return (centred / network.deviation)[:, :4]
 
     np.testing.assert_array_equal(scores(vote), scores(before))
+    assert network.cohort.tolist() == [0, 0, 0, 0, 1]
+    assert network.deviation[4] == network.tally.std[4]
     assert network.temperature == before._network.temperature
     assert vote.score(X[~old], Y[~old]) > 0.5
     assert vote.score(X, Y) > 0.8

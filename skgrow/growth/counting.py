@@ -135,7 +135,7 @@ class Counting:
 
     def _weights(self, votes):
         """What each vote weighs: 1, or one over its standard deviation on the pool."""
-        if self.network.standardise == "class":
+        if self.network.standardise != "vote":
             return np.ones(len(votes))
         pool = self.selection.pool
         weight = self.selection.sample_weight[pool]

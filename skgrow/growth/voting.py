@@ -101,7 +101,8 @@ class Electorate:
 
     The score of a class is `(S - E[S]) / std[S]`, `S` being the number of its branches
     that are above their thresholds: formula (17) with the sum standardised instead of
-    each vote. With weights `1 / std` on the votes it is (17) as printed.
+    each vote. With weights `1 / std` on the votes it is (17) as printed. With the
+    deviation pooled over classes, a vote for one class is worth as much as for another.
 
     Attributes
     ----------
@@ -110,7 +111,10 @@ class Electorate:
     tally : Tally
     temperature : float
         Logits a unit of score: the one number that is fitted.
-    standardise : {"class", "vote"}
+    standardise : {"pooled", "class", "vote"}
+    cohort : ndarray of int64 of shape (n_classes,)
+        Classes of equal number were there from the same election on; deviations are
+        pooled over them, so that classes added later change no old score.
     nominees : GrownBranches
         Those that have passed the tests and may get a vote, or one more.
     """
@@ -119,6 +123,7 @@ class Electorate:
     tally: Tally
     temperature: float
     standardise: str
+    cohort: np.ndarray
     nominees: GrownBranches
 
     @classmethod
@@ -126,7 +131,8 @@ class Electorate:
         """Nobody votes yet: every row has the log shares of the classes as logits."""
         tally = Tally(class_weight, *np.zeros((3, len(class_weight))))
         none = GrownBranches.empty(bank)
-        return cls(none, tally, 1.0, standardise, none)
+        cohort = np.zeros(len(class_weight), dtype=np.int64)
+        return cls(none, tally, 1.0, standardise, cohort, none)
 
     def with_rows(self, y, sample_weight):
         """The same votes, with more rows counted into the shares of the classes."""
@@ -142,7 +148,9 @@ class Electorate:
             for one in (self.grown, self.nominees)
         )
         tally = self.tally.spread_out(n_classes, place)
-        return replace(self, grown=grown, tally=tally, nominees=nominees)
+        cohort = np.full(n_classes, self.cohort.max() + 1)
+        cohort[place] = self.cohort
+        return replace(self, grown=grown, tally=tally, cohort=cohort, nominees=nominees)
 
     @property
     def n_multiply_adds(self):
@@ -160,9 +168,19 @@ class Electorate:
                 sums[rows] = counted.T.cpu().numpy()
         return sums
 
+    @property
+    def deviation(self):
+        """What the centred class sums are divided by, `(n_classes,)`."""
+        std = self.tally.std
+        if self.standardise == "pooled":
+            for number in np.unique(self.cohort):
+                own = self.cohort == number
+                std[own] = np.sqrt(np.mean(std[own] ** 2))
+        return std
+
     def logits_of_sums(self, sums):
         """Logits `(n_samples, n_classes)` of class sums, formula (17)."""
-        scores = (sums - self.tally.mean) / self.tally.std
+        scores = (sums - self.tally.mean) / self.deviation
         return (self.temperature * scores + self.tally.log_prior).astype(sums.dtype)
 
     def logits(self, X, scaler, device="cpu"):
