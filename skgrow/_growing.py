@@ -16,7 +16,7 @@ from skgrow._validation import (
 from skgrow.bank import features_major
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.growth.clustering import find_clusters
-from skgrow.growth.rounds import GrowthPlan, grow_rounds, n_search_rows
+from skgrow.growth.rounds import GrowthPlan, Progress, grow_rounds, n_search_rows
 from skgrow.growth.rows import SelectionSet
 
 __all__ = ["GrowingMixin"]
@@ -69,42 +69,61 @@ class GrowingMixin(CallbackSupportMixin):
         if problem:
             raise ValueError(f"{name}: {problem}.")
 
-    def _grow(self, X, y, weight, n_branches, stand, **plan):
+    def _grow(
+        self, X, y, weight, n_branches, stand, checkpoint=None, vote=False, targets=None
+    ):
         """Grow round by round; every finished round is kept whatever comes after.
 
         `stand` makes where growth stands out of the selection set and its raw inputs.
         Returns the numbers of the rows that were held out.
         """
+        file, progress, n_before = None, None, self.n_branches_
+        if checkpoint is not None:
+            rows = (X, y, weight)
+            file = _checkpoint(checkpoint, self, rows, n_branches, targets)
+            progress = file.resume(self)
+            n_before = file.n_before
         rows = self._affordable(X, y)
         pool, held_out = stratified_split(y[rows], self.validation_fraction, self._seed)
         features = features_major(self._scaler.transform(X[rows]), self.device)
         weight = weight[rows] / weight[rows].mean()
         selection = SelectionSet(features, y[rows], weight, pool, held_out)
-        before = self.n_branches_
-        reason = None
-        try:
-            rounds = grow_rounds(
-                stand(selection, X[rows]),
-                selection,
-                self._growth_plan(**plan),
-                n_branches=n_branches,
-                seed=self._seed,
-                first_round=len(self.growth_history_),
-            )
-            with fit_task(self, "growth", None) as step:
-                for network, record, reason in rounds:
-                    self._network = network
-                    self.growth_history_ = [*self.growth_history_, record]
-                    self._report_round(record)
-                    if step():
-                        reason = "a callback asked to stop"
-                        break
-        except KeyboardInterrupt:
-            reason = "it was interrupted"
-        n_added = self.n_branches_ - before
-        if reason is not None and n_added < n_branches:
+        if progress is None:
+            progress = Progress.of(stand(selection, X[rows]))
+        else:
+            progress = progress.with_selection(selection)
+        rounds = grow_rounds(
+            progress,
+            selection,
+            self._growth_plan(vote=vote, targets=targets),
+            wanted=n_before + n_branches,
+            seed=self._seed,
+            first_round=len(self.growth_history_),
+        )
+        reason = self._run(rounds, file)
+        n_added = self.n_branches_ - n_before
+        if n_added < n_branches:
+            reason = reason or "its checkpoint says that the held-out rows ended it"
             self._warn_stopped(n_added, n_branches, reason)
         return rows[held_out]
+
+    def _run(self, rounds, file):
+        """Do the rounds; why they ended, if not because enough branches are there."""
+        why = None
+        try:
+            with fit_task(self, "growth", None) as step:
+                for progress, record, reason in rounds:
+                    why = reason
+                    self._network = progress.network
+                    self.growth_history_ = [*self.growth_history_, record]
+                    if file is not None:
+                        file.write(self, progress)
+                    self._report_round(record)
+                    if step():
+                        return "a callback asked to stop"
+        except KeyboardInterrupt:
+            return "it was interrupted"
+        return why
 
     def _affordable(self, X, y):
         """Numbers of the rows to grow on: a sample where not all fit into memory."""
@@ -154,3 +173,10 @@ class GrowingMixin(CallbackSupportMixin):
             GrowthStoppedWarning,
             stacklevel=4,
         )
+
+
+def _checkpoint(*call):
+    # Files know all estimators, so they come after them.
+    from skgrow._checkpoint import Checkpoint
+
+    return Checkpoint(*call)

@@ -68,9 +68,10 @@ class ElectionTransferClassifier(
     use_grown : bool, default=False
         Whether grown branches of the source that have input maps of their own are
         candidates too. Those without are in its bank already.
-    standardise : {"class", "vote"}, default="class"
-        What is brought to mean 0 and deviation 1 on the rows: the number of votes of a
-        class, or each vote, as (17) is printed.
+    standardise : {"pooled", "class", "vote"}, default="pooled"
+        How votes are brought to mean 0 and deviation 1 on the rows: the number of votes
+        of each class with one deviation for all classes, with its own, or each vote, as
+        (17) is printed.
     new_classes : {"error", "add"}, default="error"
         What `grow` and `partial_fit` do with labels not seen before: refuse them, or add
         the classes and elect branches for them, leaving all other votes as they are.
@@ -153,7 +154,7 @@ class ElectionTransferClassifier(
         ],
         "n_branches": [Interval(Integral, 0, None, closed="left")],
         "use_grown": ["boolean"],
-        "standardise": [StrOptions({"class", "vote"})],
+        "standardise": [StrOptions({"pooled", "class", "vote"})],
         "new_classes": [StrOptions({"error", "add"})],
         "matching": [StrOptions({"both", "clusters", "exhaustive"})],
         "round_size": [Interval(Integral, 1, None, closed="left")],
@@ -179,7 +180,7 @@ class ElectionTransferClassifier(
         *,
         n_branches=1000,
         use_grown=False,
-        standardise="class",
+        standardise="pooled",
         new_classes="error",
         matching="exhaustive",
         round_size=100,
@@ -313,7 +314,7 @@ class ElectionTransferClassifier(
                 self._count(X, y, weight)
         return self
 
-    def grow(self, X_sel, y_sel, n_branches, sample_weight=None):
+    def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
         """Elect more branches, and take the statistics of all votes on these rows.
 
         Interrupting (Ctrl-C) keeps the rounds that are done.
@@ -327,6 +328,10 @@ class ElectionTransferClassifier(
         n_branches : int
             Branches to add at most.
         sample_weight : array-like of shape (n_samples,), default=None
+        checkpoint : str or path-like, default=None
+            File that is written after each round. The same call made again, in another
+            process too, continues where the file stands and ends with the model of an
+            unbroken run; after the last round it returns at once.
 
         Returns
         -------
@@ -337,6 +342,8 @@ class ElectionTransferClassifier(
         ValueError
             If an input cannot be used, or there are too few rows to test anything; the
             model is then left as it was.
+        ModelFileError
+            If `checkpoint` is a file that is no model of skgrow, or damaged.
 
         Warns
         -----
@@ -353,7 +360,7 @@ class ElectionTransferClassifier(
             X, y, weight = self._encode(X, y, sample_weight)
             if n_branches:
                 self._check_large_enough(y, "X_sel")
-                self._elect(X, y, weight, n_branches, added)
+                self._elect(X, y, weight, n_branches, added, checkpoint)
         return self
 
     @property
@@ -394,7 +401,7 @@ class ElectionTransferClassifier(
         else:
             self._warn_stopped(0, self.n_branches, problem)
 
-    def _elect(self, X, y, weight, n_branches, targets):
+    def _elect(self, X, y, weight, n_branches, targets, checkpoint=None):
         """Add branches; then count all votes on all rows and fit the temperature."""
         before = self._network
         targets = np.asarray(targets) if len(targets) else None
@@ -407,7 +414,7 @@ class ElectionTransferClassifier(
             )
 
         held_out = self._grow(
-            X, y, weight, n_branches, counting, vote=True, targets=targets
+            X, y, weight, n_branches, counting, checkpoint, vote=True, targets=targets
         )
         network = self._network
         sums = network.class_sums(X, self._scaler, self.device)

@@ -337,7 +337,7 @@ class GrowingNAMClassifier(
             self._train(X, y, weight, n_passes=1)
         return self
 
-    def grow(self, X_sel, y_sel, n_branches, sample_weight=None):
+    def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
         """Add branches that pass the tests on labelled rows; train nothing else.
 
         Interrupting (Ctrl-C) keeps the rounds that are done.
@@ -352,6 +352,10 @@ class GrowingNAMClassifier(
             Branches to add at most. Fewer are added, with a warning, when no more
             qualify or the held-out loss stops falling.
         sample_weight : array-like of shape (n_samples,), default=None
+        checkpoint : str or path-like, default=None
+            File that is written after each round. The same call made again, in another
+            process too, continues where the file stands and ends with the model of an
+            unbroken run; after the last round it returns at once.
 
         Returns
         -------
@@ -362,6 +366,8 @@ class GrowingNAMClassifier(
         ValueError
             If an input cannot be used, or there are too few rows to test anything; the
             model is then left as it was.
+        ModelFileError
+            If `checkpoint` is a file that is no model of skgrow, or damaged.
 
         Warns
         -----
@@ -378,7 +384,7 @@ class GrowingNAMClassifier(
             return self
         self._check_large_enough(y, "X_sel")
         with unchanged_on_error(self):
-            self._grow(X, y, weight, n_branches, self._masking)
+            self._grow(X, y, weight, n_branches, self._masking, checkpoint)
         return self
 
     def _masking(self, selection, X):

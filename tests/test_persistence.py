@@ -18,6 +18,7 @@ from skgrow import (
     GrowingNAMClassifier,
     ImagePatches,
     ModelFileError,
+    _trees,
     persistence,
 )
 
@@ -128,7 +129,7 @@ def test_files_can_be_read_elsewhere(file, models):
         header = json.loads(opened.metadata()["skgrow"])
         arrays = [opened.get_tensor(name) for name in opened.keys()]  # noqa: SIM118
     assert header["format"] == 1
-    name, _, state = json.loads(header["model"])["estimator"]
+    name, _, state = json.loads(header["parts"])[0]["estimator"]
     assert name == "GrowingNAMClassifier"
     assert state["n_features_in_"] == 64
     weights = models["grown"].bank_.weights[0]
@@ -162,10 +163,10 @@ def test_altered_files(file):
 
 
 def write_tree(path, tree, arrays=None, **header):
-    arrays, tree = arrays or {}, json.dumps(tree)
+    arrays, trees = arrays or {}, json.dumps([tree])
     whole = {
-        "format": 1, "version": "0", "digest": persistence._digest(arrays, tree),
-        "model": tree, **header,
+        "format": 1, "version": "0", "digest": persistence._digest(arrays, trees),
+        "parts": trees, **header,
     }  # fmt: skip
     save_file(arrays, path, {"skgrow": json.dumps(whole)})
 
@@ -186,7 +187,8 @@ def test_files_of_the_future(tmp_path):
         {"estimator": ["GrowingNAMClassifier", {"no": 1}, {}]},
         {"estimator": ["GrowingNAMClassifier", {}, {"__class__": 1}]},
         {"estimator": ["GrowingNAMClassifier", {}, {"n_features_in_": 10**12}]},
-        {"array": "7"}, {"scalar": ["O", 1]}, {"scalar": ["V99999999999", 1]},
+        {"array": "7"}, {"bits": ["7", [3]]}, {"bits": ["7", [2**62]]},
+        {"scalar": ["O", 1]}, {"scalar": ["V99999999999", 1]},
         {"frozen": 3}, {"random_state": []}, {"float": "1"}, {"strings": ["S", ["a"]]},
     ],
 )  # fmt: skip
@@ -196,9 +198,17 @@ def test_hostile_trees(tmp_path, tree):
         skgrow.load(tmp_path / "a")
 
 
+@pytest.mark.parametrize("shape", [[2**62], [-8], [2, 5], [17], [1.5], "a", [2**40, 0]])
+def test_bits_of_no_such_shape(shape):
+    reader = _trees.Reader({"0": np.zeros(1, dtype=np.uint8)})
+    assert reader.node({"bits": ["0", [2, 4]]}).shape == (2, 4)
+    with pytest.raises((ModelFileError, TypeError, ValueError)):
+        reader.node({"bits": ["0", shape]})
+
+
 def test_deep_trees(tmp_path):
     tree = "[" * 100_000 + "]" * 100_000
-    header = {"format": 1, "model": tree, "digest": persistence._digest({}, tree)}
+    header = {"format": 1, "parts": tree, "digest": persistence._digest({}, tree)}
     save_file({}, tmp_path / "a", {"skgrow": json.dumps(header)})
     with pytest.raises(ModelFileError):
         skgrow.load(tmp_path / "a")
@@ -206,7 +216,7 @@ def test_deep_trees(tmp_path):
 
 def test_parts_that_do_not_fit_together(models, tmp_path):
     """A file with a right digest whose arrays make no network."""
-    writer = persistence._Writer()
+    writer = _trees.Writer()
     tree = writer.node(models["grown"])
     for name, array in writer.arrays.items():
         arrays = writer.arrays | {name: array[..., :0]}

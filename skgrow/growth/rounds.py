@@ -19,7 +19,7 @@ from skgrow.growth.screening import (
     threshold_values,
 )
 
-__all__ = ["GrowthPlan", "grow_round", "grow_rounds", "n_search_rows"]
+__all__ = ["GrowthPlan", "Progress", "grow_round", "grow_rounds", "n_search_rows"]
 
 KEPT_PER_REGION = 64  # plain candidates that go on from one region
 # A region's matched candidates take far longer to screen than its plain ones, and the
@@ -62,17 +62,63 @@ class GrowthPlan:
     targets: np.ndarray | None = None
 
 
-def grow_rounds(standing, selection, plan, *, n_branches, seed, first_round):
-    """Grow round by round until enough branches were added or growth should stop.
+@dataclass(frozen=True)
+class Progress:
+    """Where growth stands between two rounds.
 
-    Parameters
+    Attributes
     ----------
     standing : Masking or Counting
         The network, and what growth knows of it on the selection rows.
+    best : Network or Electorate
+        After the round of lowest held-out loss.
+    best_loss : float
+        In nats.
+    n_stale : int
+        Rounds since then.
+    stopped : bool
+        Whether they were too many: growth is over, and the best network is kept.
+    """
+
+    standing: object
+    best: object
+    best_loss: float
+    n_stale: int = 0
+    stopped: bool = False
+
+    @classmethod
+    def of(cls, standing):
+        """Before the first round."""
+        return cls(standing, standing.network, standing.scores()["held_out_loss"])
+
+    @property
+    def network(self):
+        """The one to keep if no other round is done."""
+        return self.best if self.stopped else self.standing.network
+
+    def after(self, standing, record, plan):
+        """After one more round."""
+        if record["held_out_loss"] < self.best_loss - plan.tol:
+            return Progress(standing, standing.network, record["held_out_loss"])
+        n_stale = self.n_stale + 1
+        stopped = n_stale >= plan.n_rounds_no_change
+        return replace(self, standing=standing, n_stale=n_stale, stopped=stopped)
+
+    def with_selection(self, selection):
+        """The same on other selection rows in memory; None to store it without."""
+        return replace(self, standing=replace(self.standing, selection=selection))
+
+
+def grow_rounds(progress, selection, plan, *, wanted, seed, first_round):
+    """Grow round by round until enough branches are there or growth should stop.
+
+    Parameters
+    ----------
+    progress : Progress
     selection : SelectionSet
     plan : GrowthPlan
-    n_branches : int
-        Branches to add.
+    wanted : int
+        Branches to have in the end.
     seed : int
         With the number of the round it fixes all that is drawn in that round, so that
         two calls continue the sequence of one.
@@ -81,40 +127,33 @@ def grow_rounds(standing, selection, plan, *, n_branches, seed, first_round):
 
     Yields
     ------
-    network : Network or Electorate
-        After the round; when growth stops by the held-out rows, the best so far.
+    progress : Progress
+        After the round.
     record : dict
         The round's row of the growth history.
     reason : str or None
         Why this is the last round although branches are missing.
     """
-    wanted = len(standing.network.grown) + n_branches
-    best, best_loss = standing.network, standing.scores()["held_out_loss"]
-    start, round_number, n_stale = perf_counter(), first_round, 0
-    while len(standing.network.grown) < wanted:
+    start, round_number = perf_counter(), first_round
+    late = False
+    while len(progress.network.grown) < wanted and not (progress.stopped or late):
         standing, record = grow_round(
-            standing,
+            progress.standing,
             selection,
             plan,
-            n_picks=min(plan.round_size, wanted - len(standing.network.grown)),
+            n_picks=min(plan.round_size, wanted - len(progress.network.grown)),
             round_number=round_number,
             random_state=np.random.RandomState([seed, round_number]),
         )
-        network = standing.network
+        progress = progress.after(standing, record, plan)
         round_number += 1
-        if record["held_out_loss"] < best_loss - plan.tol:
-            best, best_loss, n_stale = network, record["held_out_loss"], 0
-        else:
-            n_stale += 1
-        if n_stale >= plan.n_rounds_no_change:
-            reason = _why_stopped(record, plan.n_rounds_no_change)
-            yield best, {**record, "n_branches": len(best.grown)}, reason
-            return
         late = plan.max_time is not None and perf_counter() - start > plan.max_time
-        if late and len(network.grown) < wanted:
-            yield network, record, f"max_time={plan.max_time} seconds have passed"
-            return
-        yield network, record, None
+        reason = None
+        if progress.stopped:
+            reason = _why_stopped(record, plan.n_rounds_no_change)
+        elif late:
+            reason = f"max_time={plan.max_time} seconds have passed"
+        yield progress, {**record, "n_branches": len(progress.network.grown)}, reason
 
 
 def _why_stopped(record, n_rounds):

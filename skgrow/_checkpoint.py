@@ -1,0 +1,105 @@
+"""Checkpoints of `grow`: what a round left, in a file that `load` reads as a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skgrow.persistence import digest, read, write
+
+__all__ = ["Checkpoint"]
+
+# Parameters that change how long growth takes, not what it finds.
+FREE = {"device", "max_time", "n_jobs", "verbose"}
+STATE = ("_network", "_clusters", "growth_history_")
+
+
+class Checkpoint:
+    """A file that holds one call of `grow` after its last round.
+
+    Parameters
+    ----------
+    path : str or path-like
+    model : estimator
+        As `grow` was called on.
+    rows : tuple of ndarray
+        Inputs, class numbers and weights, as growth sees them.
+    n_branches : int
+        Branches asked for.
+    targets : ndarray of int64 or None
+        Classes that may get them.
+    """
+
+    def __init__(self, path, model, rows, n_branches, targets):
+        self.path = Path(path)
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"{self.path.parent} is no folder; make it first.")
+        digest(model)  # what no file can hold is said now, not after the first round
+        parameters = model.get_params(deep=False)
+        # Of a source, the bank below is compared.
+        free = FREE | {"source"}
+        parameters = {k: v for k, v in parameters.items() if k not in free}
+        bank = model._network.grown.bank
+        fitted = (model.classes_, model._seed, model._scaler, model._regions, bank)
+        self.call = {
+            "parameters": digest(parameters),
+            "model": digest(type(model).__name__, *fitted),
+            "rows": digest(*rows),
+            "n_branches": n_branches,
+            "new classes": digest(targets),
+        }
+        self.n_before = model.n_branches_
+        self.history = _rounds(model)
+
+    def resume(self, model):
+        """Bring a model to where the file stands, if there is one.
+
+        Returns
+        -------
+        progress : Progress or None
+            Without selection rows.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is none of ours.
+        ValueError
+            If it was written by another call.
+        """
+        if not self.path.exists():
+            return None
+        stored, call, n_before, progress = self._parts()
+        self._check(stored, call)
+        for name in STATE:
+            if name in vars(stored):
+                setattr(model, name, getattr(stored, name))
+        self.n_before = n_before
+        return progress
+
+    def write(self, model, progress):
+        """Write a model after a round; the former file stays until that is done."""
+        rest = [self.call, self.n_before, progress.with_selection(None)]
+        write([model, *rest], self.path)
+
+    def _parts(self):
+        parts = read(self.path)
+        if len(parts) != 4:
+            raise ValueError(
+                f"{self.path} holds a saved model and no checkpoint of grow; give "
+                "another path."
+            )
+        return parts
+
+    def _check(self, stored, call):
+        differ = [name for name, value in self.call.items() if call.get(name) != value]
+        if not differ and _rounds(stored)[: len(self.history)] != self.history:
+            differ = ["growth_history_"]
+        if differ:
+            raise ValueError(
+                f"{self.path} is the checkpoint of another call of grow: the "
+                f"{' and '.join(differ)} differ. Delete it or give another path."
+            )
+
+
+def _rounds(model):
+    """What growth did, not how long it took."""
+    return [{**record, "seconds": None} for record in model.growth_history_]

@@ -1,0 +1,199 @@
+"""Checkpoints: the same call of grow, made again, ends with the same model."""
+
+import os
+from functools import cache
+
+import numpy as np
+import pytest
+from kill_growth import rows_and_model
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+import skgrow
+from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ModelFileError
+from skgrow.growth import rounds
+from skgrow.persistence import digest
+
+pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
+
+KINDS = ("nam", "refit", "vote", "classes")
+N_BRANCHES = 16  # 4 rounds
+
+
+def start(kind):
+    """Rows, a model that can grow on them, and how many branches."""
+    return rows_and_model(kind)
+
+
+@cache
+def unbroken(kind):
+    X, y, model = start(kind)
+    return result_of(model.grow(X, y, N_BRANCHES), X)
+
+
+def result_of(model, X):
+    history = [{**record, "seconds": 0} for record in model.growth_history_]
+    return digest(model._network, model.decision_function(X), history)
+
+
+def fail_in_round(monkeypatch, number, error):
+    whole = rounds.grow_round
+
+    def failing(*args, round_number, **kwargs):
+        if round_number == number:
+            raise error
+        return whole(*args, round_number=round_number, **kwargs)
+
+    monkeypatch.setattr(rounds, "grow_round", failing)
+
+
+def run_and_break(monkeypatch, path, kind, number, error=RuntimeError):
+    """A process that dies in a round, as far as one process can play that."""
+    X, y, model = start(kind)
+    number += len(model.growth_history_)
+    with monkeypatch.context() as patch:
+        fail_in_round(patch, number, error("out of memory"))
+        with pytest.raises(error):
+            model.grow(X, y, N_BRANCHES, checkpoint=path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_broken_run_ends_as_an_unbroken_one(monkeypatch, tmp_path, kind, number):
+    path = tmp_path / "a"
+    run_and_break(monkeypatch, path, kind, number)
+    X, y, model = start(kind)
+    n_before = model.n_branches_
+    partial = skgrow.load(path)  # a checkpoint is a model
+    assert n_before < partial.n_branches_ < n_before + N_BRANCHES
+    model.grow(X, y, N_BRANCHES, checkpoint=path)
+    assert result_of(model, X) == unbroken(kind)
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_twice_broken(monkeypatch, tmp_path):
+    for number in (1, 2, 2, 3):
+        run_and_break(monkeypatch, tmp_path / "a", "vote", number)
+    X, y, model = start("vote")
+    model.grow(X, y, N_BRANCHES, checkpoint=str(tmp_path / "a"))
+    assert result_of(model, X) == unbroken("vote")
+
+
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_an_interrupted_model_goes_on(monkeypatch, tmp_path, kind):
+    """Ctrl-C keeps the rounds that are done; the same line again does the others."""
+    X, y, model = start(kind)
+    with monkeypatch.context() as patch:
+        fail_in_round(patch, 2, KeyboardInterrupt())
+        model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+    assert 0 < model.n_branches_ < N_BRANCHES
+    model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+    assert result_of(model, X) == unbroken(kind)
+
+
+def test_a_finished_run_returns_at_once(monkeypatch, tmp_path):
+    X, y, model = start("nam")
+    model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+    X, y, again = start("nam")
+    with monkeypatch.context() as patch:
+        fail_in_round(patch, len(model.growth_history_), AssertionError)
+        again.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+    assert result_of(again, X) == result_of(model, X) == unbroken("nam")
+
+
+def test_growth_that_the_held_out_rows_ended_stays_ended(monkeypatch, tmp_path):
+    X, y, model = start("nam")
+    model.set_params(tol=10.0, n_rounds_no_change=2)  # nothing is good enough
+    X, y, again = start("nam")
+    again.set_params(tol=10.0, n_rounds_no_change=2)
+    for one in (model, again):
+        with pytest.warns(skgrow.GrowthStoppedWarning, match="0 of 16 .*held-out"):
+            one.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+        assert (one.n_branches_, len(one.growth_history_)) == (0, 2)
+        fail_in_round(monkeypatch, 2, AssertionError)
+
+
+def other_rows(X, y, model):
+    return X + 1, y, N_BRANCHES
+
+
+def fewer_rows(X, y, model):
+    return X[:-1], y[:-1], N_BRANCHES
+
+
+def other_n_branches(X, y, model):
+    return X, y, N_BRANCHES + 1
+
+
+def other_parameters(X, y, model):
+    model.set_params(delta=0.01)
+    return X, y, N_BRANCHES
+
+
+def other_model(X, y, model):
+    model.set_params(random_state=1).fit(X, y).set_params(random_state=0)
+    return X, y, N_BRANCHES
+
+
+def other_growth_history_(X, y, model):
+    model.grow(X, y, 3)
+    return X, y, N_BRANCHES
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("rows", other_rows),
+        ("rows", fewer_rows),
+        ("n_branches", other_n_branches),
+        ("parameters", other_parameters),
+        ("model", other_model),
+        ("growth_history_", other_growth_history_),
+    ],
+)
+def test_another_call_is_refused(monkeypatch, tmp_path, part, change):
+    run_and_break(monkeypatch, tmp_path / "a", "nam", 1)
+    content = (tmp_path / "a").read_bytes()
+    X, y, model = start("nam")
+    args = change(X, y, model)
+    before = result_of(model, X)
+    with pytest.raises(ValueError, match=f"another call of grow: .*{part}"):
+        model.grow(*args, checkpoint=tmp_path / "a")
+    assert result_of(model, X) == before
+    assert (tmp_path / "a").read_bytes() == content
+
+
+def test_workers_and_time_may_change(monkeypatch, tmp_path):
+    run_and_break(monkeypatch, tmp_path / "a", "vote", 2)
+    X, y, model = start("vote")
+    model.set_params(n_jobs=2, max_time=1000.0, verbose=0)
+    model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+    assert result_of(model, X) == unbroken("vote")
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    X, y, model = start("nam")
+    before = result_of(model, X)
+    (tmp_path / "a").write_bytes(b"something else")
+    with pytest.raises(ModelFileError, match="no file of skgrow"):
+        model.grow(X, y, 4, checkpoint=tmp_path / "a")
+    skgrow.save(model, tmp_path / "b")
+    with pytest.raises(ValueError, match="no checkpoint of grow"):
+        model.grow(X, y, 4, checkpoint=tmp_path / "b")
+    with pytest.raises(FileNotFoundError, match="no folder; make it first"):
+        model.grow(X, y, 4, checkpoint=tmp_path / "no" / "a")
+    with pytest.raises(TypeError):
+        model.grow(X, y, 4, checkpoint=7)
+    assert result_of(model, X) == before
+
+
+def test_what_no_file_can_hold_is_said_before_the_first_round(tmp_path):
+    X, y, source = start("nam")
+    vote = ElectionTransferClassifier(
+        make_pipeline(MinMaxScaler(), GrowingNAMClassifier()), "features"
+    )
+    vars(vote).update({k: v for k, v in vars(source).items() if k.startswith("_")})
+    vote.classes_, vote.n_features_in_ = np.unique(y), X.shape[1]
+    vote.growth_history_ = []
+    with pytest.raises(TypeError, match="cannot hold a Pipeline"):
+        vote.grow(X, y, 4, checkpoint=tmp_path / "a")
