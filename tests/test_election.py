@@ -235,9 +235,12 @@ def test_new_classes_are_an_error_by_default(verb):
 
 def test_an_old_class_need_not_be_the_first():
     vote = digits_vote(new_classes="add").fit(X[Y > 5], Y[Y > 5])
-    before = vote.predict(X[Y > 5])
+    before, n_before = vote.predict(X[Y > 5]), vote.n_branches_
     vote.grow(X, Y, 20)
     assert vote.classes_.tolist() == [5, 6, 7, 8, 9]
+    new = vote._network.grown.uses.target[n_before:]
+    assert len(new) > 3
+    assert (new == 0).all()  # nobody else gets a vote, nominees of before included
     after = vote.predict(X[Y > 5])
     np.testing.assert_array_equal(after[after != 5], before[after != 5])
 

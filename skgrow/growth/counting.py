@@ -69,7 +69,9 @@ class Counting:
             counts = replace(network, grown=equal).class_sums(X, scaler, device)
         if targets is None:
             targets = np.arange(counts.shape[1])
-        nominees = Nominees.of(network.nominees, selection, selection.pool)
+        may_win = np.isin(network.nominees.uses.target, targets)
+        nominees = network.nominees.take(may_win)
+        nominees = Nominees.of(nominees, selection, selection.pool)
         return cls(network, selection, targets, counts, sums, nominees)
 
     @property
