@@ -13,6 +13,8 @@ from skgrow.growth.candidates import Candidates, FoldedBranches
 __all__ = ["GrownBranches", "GrownRunner", "Network"]
 
 BRANCHES_PER_CHUNK = 128
+# What an output depends on: the columns, the branch with its output, the input map.
+OUTPUT_OF = ("columns", "branch", "branch_class", "scale", "shift", "lower", "upper")
 ROWS_PER_CHUNK = 2048  # rows scaled at a time when predicting
 
 
@@ -117,6 +119,9 @@ class GrownBranches:
 class GrownRunner:
     """Grown branches made ready to run, in chunks of branches and rows.
 
+    Branches that differ in threshold or mask alone, as votes elected twice, share one
+    output.
+
     Parameters
     ----------
     grown : GrownBranches
@@ -125,18 +130,16 @@ class GrownRunner:
     """
 
     def __init__(self, grown, device, n_classes):
-        self.parts = [
-            (part, FoldedBranches(grown.bank, grown.uses.take(part), device))
-            for part in row_chunks(len(grown), BRANCHES_PER_CHUNK)
-        ]
-        self.threshold, self.scale, self.bias = (
-            # A copy: read-only arrays (memory maps) must never be shared with torch.
-            torch.tensor(array, device=device)
-            for array in (grown.uses.threshold, grown.scale / grown.span, grown.bias)
-        )
-        target = torch.tensor(grown.uses.target, device=device)
-        to_class = torch.nn.functional.one_hot(target, n_classes).T
-        self.to_class = to_class.to(self.scale.dtype)  # (n_classes, n_branches)
+        first, output = _distinct_outputs(grown.uses)
+        order = np.argsort(output, kind="stable")
+        self.n_branches, self.n_classes = len(grown), n_classes
+        self.chunks = []
+        for part in row_chunks(len(first), BRANCHES_PER_CHUNK):
+            ends = np.searchsorted(output[order], [part.start, part.stop])
+            own = order[slice(*ends)]
+            folded = FoldedBranches(grown.bank, grown.uses.take(first[part]), device)
+            chunk = grown.take(own), output[own] - part.start
+            self.chunks.append(_Chunk(own, folded, *chunk, device, n_classes))
 
     def contributions(self, features):
         """What each branch adds to its target class.
@@ -151,29 +154,63 @@ class GrownRunner:
         contributions : Tensor of shape (n_branches, n_rows)
             In logits.
         """
-        added = features.new_empty((len(self.scale), features.shape[1]))
-        for part, rows, value in self._values(features):
-            scale, bias = self.scale[part, None], self.bias[part, None]
-            added[part, rows] = scale * value + bias * (value > 0)
+        added = features.new_empty((self.n_branches, features.shape[1]))
+        for rows, chunk in self._work(features):
+            value, spoken = chunk.values(features[:, rows])
+            added[chunk.own, rows] = chunk.scale * value + chunk.bias * spoken
         return added
 
     def logits(self, features):
         """Summed contributions by class, a Tensor `(n_classes, n_rows)`."""
-        total = features.new_zeros((len(self.to_class), features.shape[1]))
-        scale, bias = self.to_class * self.scale, self.to_class * self.bias
-        for part, rows, value in self._values(features):
-            total[:, rows] += scale[:, part] @ value
-            total[:, rows] += bias[:, part] @ (value > 0).to(value.dtype)
+        total = features.new_zeros((self.n_classes, features.shape[1]))
+        for rows, chunk in self._work(features):
+            value, spoken = chunk.values(features[:, rows])
+            total[:, rows] += chunk.scale_to_class @ value
+            total[:, rows] += chunk.bias_to_class @ spoken
         return total
 
-    @torch.inference_mode()
-    def _values(self, features):
-        """`relu(output - threshold)`, chunk by chunk."""
+    def _work(self, features):
         for rows in row_chunks(features.shape[1]):
-            chunk = features[:, rows]
-            for part, folded in self.parts:
-                value = folded.outputs(chunk)
-                yield part, rows, value.sub_(self.threshold[part, None]).relu_()
+            for chunk in self.chunks:
+                yield rows, chunk
+
+
+class _Chunk:
+    """Some distinct outputs, and the branches `own` that use them."""
+
+    def __init__(self, own, folded, branches, output, device, n_classes):
+        def column(array):
+            # A copy: read-only arrays (memory maps) must never be shared with torch.
+            return torch.tensor(array, device=device)[:, None]
+
+        self.own, self.folded = torch.tensor(own, device=device), folded
+        self.threshold = column(branches.uses.threshold)  # (n_own, 1)
+        self.scale = column(branches.scale / branches.span)
+        self.bias = column(branches.bias)
+        self.output = None
+        if not np.array_equal(output, np.arange(len(own))):
+            self.output = torch.tensor(output, device=device)
+        target = torch.tensor(branches.uses.target, device=device)
+        to_class = torch.nn.functional.one_hot(target, n_classes).T  # (n_classes, n_own)
+        self.scale_to_class = to_class * self.scale.T
+        self.bias_to_class = to_class * self.bias.T
+
+    @torch.inference_mode()
+    def values(self, features):
+        """`relu(output - threshold)` `(n_own, rows)`, and 1 where it is not 0."""
+        value = self.folded.outputs(features)
+        if self.output is not None:
+            value = value.index_select(0, self.output)
+        value = value.sub_(self.threshold).relu_()
+        return value, (value > 0).to(value.dtype)
+
+
+def _distinct_outputs(uses):
+    """First use of each distinct output, and the number of each use's output."""
+    parts = [getattr(uses, name) for name in OUTPUT_OF]
+    table = np.column_stack([part.astype(np.float64) for part in parts])
+    _, first, output = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    return first, output.reshape(-1)
 
 
 @dataclass(frozen=True)
