@@ -3,7 +3,7 @@
 from importlib.metadata import version
 
 from skgrow.election import ElectionTransferClassifier
-from skgrow.exceptions import GrowthStoppedWarning, ModelFileError
+from skgrow.exceptions import GrowthStoppedWarning, ModelFileError, ModelVersionWarning
 from skgrow.nam import GrowingNAMClassifier
 from skgrow.persistence import load, save
 from skgrow.regions import ImagePatches
@@ -14,6 +14,7 @@ __all__ = [
     "GrowthStoppedWarning",
     "ImagePatches",
     "ModelFileError",
+    "ModelVersionWarning",
     "__version__",
     "load",
     "save",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from sklearn.utils import assert_all_finite
 
 from skgrow._progress import CallbackSupportMixin, fit_task
 from skgrow._validation import (
@@ -79,17 +80,18 @@ class GrowingMixin(CallbackSupportMixin):
         """
         file, progress, n_before = None, None, self.n_branches_
         if checkpoint is not None:
-            rows = (X, y, weight)
-            file = _checkpoint(checkpoint, self, rows, n_branches, targets)
+            file = _checkpoint(checkpoint, self, (X, y, weight), n_branches, targets)
             progress = file.resume(self)
             n_before = file.n_before
         rows = self._affordable(X, y)
-        pool, held_out = stratified_split(y[rows], self.validation_fraction, self._seed)
-        features = features_major(self._scaler.transform(X[rows]), self.device)
-        weight = weight[rows] / weight[rows].mean()
-        selection = SelectionSet(features, y[rows], weight, pool, held_out)
+        if len(rows) < len(y):  # of a memory map, no other row is touched
+            X, y, weight = X[rows], y[rows], weight[rows]
+        assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
+        pool, held_out = stratified_split(y, self.validation_fraction, self._seed)
+        features = features_major(self._scaler.transform(X), self.device)
+        selection = SelectionSet(features, y, weight / weight.mean(), pool, held_out)
         if progress is None:
-            progress = Progress.of(stand(selection, X[rows]))
+            progress = Progress.of(stand(selection, X))
         else:
             progress = progress.with_selection(selection)
         rounds = grow_rounds(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from importlib.metadata import version
+
 import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skgrow._validation import check_device
+from skgrow.exceptions import ModelVersionWarning
 
 __all__ = ["DTYPES", "PredictingMixin"]
 
@@ -81,6 +85,22 @@ class PredictingMixin:
             getattr(self, "feature_names_in_", None),
             getattr(self, "_source_classes", None),
         )
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_skgrow_version": version("skgrow")}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        written, here = state.pop("_skgrow_version", None), version("skgrow")
+        if written != here:
+            warnings.warn(
+                f"This pickle of a {type(self).__name__} was written by skgrow "
+                f"{written or 'of an unknown version'}; this is {here}, and it may not "
+                "work. Files of skgrow.save can be read by later versions.",
+                ModelVersionWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
 
     def _fitted(self, name):
         try:

@@ -1,6 +1,6 @@
 """Warnings and errors of skgrow, so that they can be caught by name."""
 
-__all__ = ["GrowthStoppedWarning", "ModelFileError"]
+__all__ = ["GrowthStoppedWarning", "ModelFileError", "ModelVersionWarning"]
 
 
 class GrowthStoppedWarning(UserWarning):
@@ -14,4 +14,11 @@ class ModelFileError(ValueError):
     """A file is not a model that this version of skgrow can read.
 
     It is truncated, altered, something else, or written by a later version.
+    """
+
+
+class ModelVersionWarning(UserWarning):
+    """A pickle was written by another version of skgrow, and may not work with this one.
+
+    `skgrow.save` and `skgrow.load` keep models from one version to the next.
     """

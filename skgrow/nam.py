@@ -378,7 +378,10 @@ class GrowingNAMClassifier(
         self._validate_params()
         check_device(self.device)
         n_branches = check_n_branches(n_branches)
-        X, y = validate_data(self, X_sel, y_sel, dtype=DTYPES, reset=False)
+        # Rows may be sampled; those that growth uses are checked there.
+        X, y = validate_data(
+            self, X_sel, y_sel, dtype=DTYPES, reset=False, ensure_all_finite=False
+        )
         X, y, weight = self._encode(X, y, sample_weight)
         if not n_branches:
             return self

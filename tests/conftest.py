@@ -4,14 +4,24 @@ import os
 
 # Before anything imports matplotlib.
 os.environ["MPLBACKEND"] = "Agg"
+# Workers that test side by side share the cores: one thread each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 # Torch gives many of its warnings once a process; then a fault would fail whichever
 # test meets it first, and no other.
 torch.set_warn_always(True)
+
+# The same examples on every run; `--hypothesis-profile=long` draws new ones.
+slow = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("ci", max_examples=40, derandomize=True, database=None, **slow)
+settings.register_profile("long", max_examples=1000, print_blob=True, **slow)
+settings.load_profile("ci")
 
 
 def _global_state():

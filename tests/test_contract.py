@@ -10,6 +10,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
@@ -18,6 +19,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.fixes import parse_version
 
 from skgrow import GrowingNAMClassifier, GrowthStoppedWarning, ImagePatches
 
@@ -87,6 +89,10 @@ def test_growing_estimator(estimator, check):
     check(estimator)
 
 
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"),
+    reason="scikit-learn 1.7 has no such checks for estimators of NumPy arrays",
+)
 def test_array_api_checks_with_scipy_array_api():
     """The switch is read when scipy is imported: a process of its own."""
     program = """

@@ -1,10 +1,17 @@
-"""Files: a model comes back to the bit, or there is one clear error."""
+"""Files: a model comes back to the bit, or there is one clear error.
+
+`python tests/test_persistence.py` stores small models of this version: once a release.
+"""
 
 import json
 import os
+import pickle
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+import skops.io
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from sklearn.datasets import load_digits, load_iris
@@ -18,12 +25,14 @@ from skgrow import (
     GrowingNAMClassifier,
     ImagePatches,
     ModelFileError,
+    ModelVersionWarning,
     _trees,
     persistence,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
+STORED = Path(__file__).parent / "data"
 PATCHES = ImagePatches((1, 8, 8), patch_size=3, stride=2)
 X, Y = load_digits(return_X_y=True)
 
@@ -172,7 +181,7 @@ def write_tree(path, tree, arrays=None, **header):
 
 
 def test_files_of_the_future(tmp_path):
-    write_tree(tmp_path / "a", {}, format=2, version="9.1")
+    write_tree(tmp_path / "a", {}, {"0": np.ones(1)}, format=2, version="9.1")
     with pytest.raises(ModelFileError, match=r"format 2, written by skgrow '9\.1'"):
         skgrow.load(tmp_path / "a")
 
@@ -262,3 +271,70 @@ def test_a_crash_leaves_the_old_file(models, file, monkeypatch):
         skgrow.save(models["narrow"], file)
     assert file.read_bytes() == content
     assert os.listdir(file.parent) == [file.name]
+
+
+# ------------------------------------------------------------ other ways, other versions
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_skops_holds_a_model_once_its_types_are_trusted(models, name, tmp_path):
+    model, rows = models[name], INPUTS.get(name, X)
+    skops.io.dump(model, tmp_path / "a")
+    untrusted = skops.io.get_untrusted_types(file=tmp_path / "a")
+    assert untrusted
+    assert all(found.startswith("skgrow.") for found in untrusted)
+    with pytest.raises(TypeError, match="Untrusted types"):
+        skops.io.load(tmp_path / "a")
+    again = skops.io.load(tmp_path / "a", trusted=untrusted)
+    np.testing.assert_array_equal(again.predict_proba(rows), model.predict_proba(rows))
+
+
+def test_pickles_of_another_version_say_so(models, monkeypatch):
+    model = models["grown"]
+    content = pickle.dumps(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = pickle.loads(content)
+    assert vars(again).keys() == vars(model).keys()
+    monkeypatch.setattr("skgrow._predicting.version", lambda name: "9.1")
+    with pytest.warns(
+        ModelVersionWarning, match=r"written by skgrow 0\.1\.0; this is 9\.1"
+    ):
+        pickle.loads(content)
+
+
+def test_there_is_a_file_of_this_version():
+    assert list(STORED.glob(f"*-{skgrow.__version__}.safetensors"))
+
+
+@pytest.mark.parametrize("path", sorted(STORED.glob("*.safetensors")), ids=str)
+def test_files_of_every_version_load(path):
+    stored = json.loads(path.with_suffix(".json").read_text())
+    model = skgrow.load(path)
+    scores = model.decision_function(X[::200])
+    np.testing.assert_allclose(scores, stored["scores"], rtol=1e-9, atol=1e-9)
+    assert model.n_branches_ == stored["n_branches"] > 0
+    assert len(model.grow(X, Y % len(model.classes_), 2).growth_history_) > 0
+
+
+def store():
+    """Write a small model of each kind, and some of its scores."""
+    narrow = ImagePatches((1, 8, 8), patch_size=3, stride=5)
+    nam = GrowingNAMClassifier(
+        narrow, hidden_layer_sizes=(3,), max_iter=5, round_size=5, random_state=0
+    )
+    nam.fit(X, Y).grow(X, Y, 5)
+    vote = ElectionTransferClassifier(
+        nam.bank_, narrow, n_branches=10, n_verified=50, random_state=0
+    )
+    for name, model in (("nam", nam), ("vote", vote.fit(X, Y))):
+        path = STORED / f"{name}-{skgrow.__version__}.safetensors"
+        skgrow.save(model, path)
+        scores = model.decision_function(X[::200]).tolist()
+        facts = {"n_branches": model.n_branches_, "scores": scores}
+        path.with_suffix(".json").write_text(json.dumps(facts) + "\n")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore", skgrow.GrowthStoppedWarning)
+    store()

@@ -1,0 +1,234 @@
+"""Inputs that a machine thinks of: a right result, or a clear error and no change.
+
+`pytest tests/test_properties.py --hypothesis-profile=long` tries many more.
+"""
+
+import traceback
+import warnings
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.base import clone
+from sklearn.exceptions import DataConversionWarning
+
+from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, GrowthStoppedWarning
+from skgrow.persistence import digest
+
+N_ROWS = 60
+EXTREMES = [0.0, -0.0, 1.0, -1.0, 1e300, -1e300, 5e-324, 1e-310, 2.0**53, np.pi]
+WRONG = [np.nan, np.inf, -np.inf]
+
+
+@cache
+def fitted():
+    """Two fitted models of three columns and two classes, never changed."""
+    rng = np.random.RandomState(0)
+    X = rng.randn(200, 3)
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    nam = GrowingNAMClassifier(
+        hidden_layer_sizes=(3,), max_iter=1, round_size=2, n_verified=20, random_state=0
+    ).fit(X, y)
+    vote = ElectionTransferClassifier(
+        nam, n_branches=2, round_size=2, n_verified=20, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GrowthStoppedWarning)
+        vote.fit(X, y)
+    return {"nam": nam, "vote": vote}
+
+
+def state_of(model):
+    return digest(
+        model._network, model._scaler, model.classes_, len(model.growth_history_)
+    )
+
+
+@st.composite
+def values(draw, n_rows):
+    """A plain array of any kind of number, with values of any size."""
+    dtype = draw(
+        st.sampled_from(["f2", "f4", "f8", ">f8", "i1", "u1", "i2", "i8", "u8", "?"])
+    )
+    seed = draw(st.integers(0, 2**16))
+    X = np.random.RandomState(seed).randn(n_rows, 3) * draw(
+        st.sampled_from([1e-30, 1.0, 50.0])
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        X = X.astype(dtype)
+        for place in draw(st.lists(st.integers(0, 3 * n_rows - 1), max_size=6)):
+            few = EXTREMES if draw(st.integers(0, 9)) else WRONG
+            value = draw(st.sampled_from(few))
+            if X.dtype.kind == "f":
+                X.flat[place] = value
+    column = draw(st.sampled_from([None, None, 0, 2]))
+    if column is not None:
+        X[:, column] = X[0, column]  # constant
+    if draw(st.booleans()):
+        X[1:20] = X[0]  # duplicate rows
+    return X
+
+
+@st.composite
+def tables(draw, n_rows=N_ROWS):
+    """The same in any shape, order and container, some of them wrong."""
+    X = draw(values(n_rows))
+    how = draw(
+        st.sampled_from(
+            ["plain", "plain", "fortran", "strided", "read-only", "frame", "odd names",
+             "object", "list", "one row less", "one column", "flat", "cube", "dates",
+             "text", "empty"]
+        )
+    )  # fmt: skip
+    if how == "fortran":
+        return np.asfortranarray(X)
+    if how == "strided":
+        return np.repeat(X, 2, axis=0)[::2][:, ::-1]
+    if how == "read-only":
+        X.flags.writeable = False
+        return X
+    if how == "frame":
+        return pd.DataFrame(X.astype(X.dtype.newbyteorder("=")), columns=list("abc"))
+    if how == "odd names":
+        names = ["", "a b", "ç[<]\n"]
+        return pd.DataFrame(X.astype(X.dtype.newbyteorder("=")), columns=names)
+    others = {
+        "object": lambda: X.astype(object), "list": X.tolist,
+        "one row less": lambda: X[:-1], "one column": lambda: X[:, :1],
+        "flat": X.ravel, "cube": lambda: X[None], "empty": lambda: X[:0],
+        "dates": lambda: np.zeros(X.shape, dtype="datetime64[s]"),
+        "text": lambda: X.astype(str).astype(object),
+    }  # fmt: skip
+    return others.get(how, lambda: X)()
+
+
+@st.composite
+def labels(draw, n_rows=N_ROWS):
+    kind = draw(
+        st.sampled_from(
+            ["int", "int", "negative", "gaps", "str", "object", "bool", "float", "one",
+             "continuous", "nan", "column", "short", "many"]
+        )
+    )  # fmt: skip
+    n = np.random.RandomState(draw(st.integers(0, 99))).randint(3, size=n_rows)
+    made = {
+        "int": lambda: n % 2, "negative": lambda: n - 5, "gaps": lambda: n * 1000 - 7,
+        "str": lambda: np.array(["a", "", "ü"])[n], "bool": lambda: n > 0,
+        "object": lambda: np.array(["x", "y", "z"], dtype=object)[n],
+        "float": lambda: n * 1.0, "one": lambda: n * 0, "continuous": lambda: n + 0.5,
+        "nan": lambda: np.where(n > 0, n, np.nan), "column": lambda: n[:, None],
+        "short": lambda: n[1:], "many": lambda: np.arange(n_rows),
+    }  # fmt: skip
+    return made[kind]()
+
+
+@st.composite
+def weights(draw, n_rows=N_ROWS):
+    kind = draw(
+        st.sampled_from(
+            ["none", "none", "ones", "zeros", "some", "huge", "tiny", "negative", "nan",
+             "scalar", "short", "text"]
+        )
+    )  # fmt: skip
+    u = np.random.RandomState(draw(st.integers(0, 99))).uniform(size=n_rows)
+    made = {
+        "none": None, "ones": np.ones(n_rows), "zeros": u * 0, "some": u * (u > 0.5),
+        "huge": u * 1e300, "tiny": u * 1e-300, "negative": u - 0.5,
+        "nan": np.where(u > 0.9, np.nan, u), "scalar": 2.0, "short": u[1:],
+        "text": u.astype(str),
+    }  # fmt: skip
+    return made[kind]
+
+
+def quiet(verb, *args, **kwargs):
+    """The result, or the error when it is one that speaks to the user."""
+    with warnings.catch_warnings():
+        for category in (GrowthStoppedWarning, DataConversionWarning):
+            warnings.simplefilter("ignore", category)
+        # scikit-learn's own, of names that differ, of many labels, of sums with inf.
+        for message in ("feature names", "number of unique classes", "encountered in"):
+            warnings.filterwarnings("ignore", message=f".*{message}")
+        try:
+            return verb(*args, **kwargs), None
+        except (ValueError, TypeError) as caught:
+            error = caught
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    assert "/torch/" not in last, "an internal error of torch reached the user"
+    assert len(str(error)) > 10
+    return None, error
+
+
+def check_answers(model, X):
+    """Right shapes, finite probabilities that sum to 1, labels among the classes."""
+    (labels, error), (proba, _) = quiet(model.predict, X), quiet(model.predict_proba, X)
+    if error is not None:
+        return
+    n_rows = len(X)
+    assert labels.shape == (n_rows,)
+    assert np.isin(labels, model.classes_).all()
+    assert proba.shape == (n_rows, len(model.classes_))
+    assert np.isfinite(proba).all()
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["nam", "vote"])
+@given(X=tables(), y=labels(), weight=weights())
+def test_fit(kind, X, y, weight):
+    model = clone(fitted()[kind])
+    _, error = quiet(model.fit, X, y, sample_weight=weight)
+    if error is None:
+        check_answers(model, X)
+    else:
+        assert not [name for name in vars(model) if name.endswith("_")]
+
+
+@pytest.mark.parametrize("verb", ["fit", "partial_fit", "grow"])
+@pytest.mark.parametrize("kind", ["nam", "vote"])
+@given(X=tables(), y=labels(), weight=weights())
+def test_a_fitted_model_takes_it_or_stays(kind, verb, X, y, weight):
+    model = fresh(kind)
+    before = state_of(model)
+    args = (X, y, 2) if verb == "grow" else (X, y)
+    _, error = quiet(getattr(model, verb), *args, sample_weight=weight)
+    if error is None:
+        check_answers(model, X)
+    else:
+        assert state_of(model) == before
+
+
+def fresh(kind):
+    """A fitted model that may be changed: fitted state is never changed in place."""
+    model = clone(fitted()[kind])
+    vars(model).update(vars(fitted()[kind]))
+    return model
+
+
+@pytest.mark.parametrize("kind", ["nam", "vote"])
+@given(X=tables())
+def test_predict(kind, X):
+    model = fitted()[kind]
+    before = state_of(model)
+    check_answers(model, X)
+    assert state_of(model) == before
+
+
+@pytest.mark.parametrize("kind", ["nam", "vote"])
+@given(
+    X=hnp.arrays(
+        np.float64, st.tuples(st.integers(1, 9), st.just(3)),
+        elements=st.floats(allow_nan=False, allow_infinity=False),
+    )
+)  # fmt: skip
+def test_predictions_of_a_row_do_not_depend_on_the_others(kind, X):
+    model = fitted()[kind]
+    whole = model.decision_function(X)
+    assert np.isfinite(whole).all()
+    rows = [model.decision_function(X[i : i + 1])[0] for i in range(len(X))]
+    np.testing.assert_allclose(rows, whole, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(
+        model.decision_function(np.asfortranarray(X)), model.decision_function(X)
+    )

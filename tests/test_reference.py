@@ -1,0 +1,101 @@
+"""The same answer tomorrow: predictions of small fits against stored ones.
+
+What this can catch: a change of what is computed, in scaling, training, the search or
+the sums, on purpose or not. What it cannot: an error that was there when the values were
+stored, and changes smaller than the tolerance, which leaves room for another processor's
+rounding. A stored value is no proof of being right; the formulas have tests of their own.
+
+`python tests/test_reference.py` stores the values anew, when a change was meant.
+"""
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+
+from skgrow import (
+    ElectionTransferClassifier,
+    GrowingNAMClassifier,
+    GrowthStoppedWarning,
+    ImagePatches,
+)
+
+STORED = Path(__file__).parent / "data" / "reference.json"
+ROWS = slice(None, None, 180)
+BACKENDS = ("loky", "threading", "multiprocessing")
+
+pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
+
+
+def answers(n_jobs=None):
+    """Scores (logits) of a few rows by four small models, in float64."""
+    X, y = load_digits(return_X_y=True)
+    patches = ImagePatches((1, 8, 8), patch_size=3, stride=2)
+    small = {
+        "hidden_layer_sizes": (6, 4), "max_iter": 4, "n_verified": 300, "round_size": 6,
+        "search_regions": 12, "random_state": 0, "n_jobs": n_jobs,
+    }  # fmt: skip
+    nam = GrowingNAMClassifier(patches, **small).fit(X, y)
+    found = {"base": nam.decision_function(X[ROWS])}
+    found["grown"] = nam.grow(X, y, 12).decision_function(X[ROWS])
+    vote = ElectionTransferClassifier(
+        nam, patches, n_branches=20, n_verified=300, round_size=10, search_regions=12,
+        random_state=0, n_jobs=n_jobs,
+    )  # fmt: skip
+    found["elected"] = vote.fit(X[y < 5], y[y < 5]).decision_function(X[ROWS])
+    X, y = load_iris(return_X_y=True)
+    table = GrowingNAMClassifier(max_iter=5, n_branches=4, random_state=0).fit(X, y)
+    found["table"] = table.decision_function(X[::15])
+    return {name: scores.tolist() for name, scores in found.items()}
+
+
+def in_a_process(n_threads):
+    """The same in a process of its own with so many threads."""
+    program = f"import torch; torch.set_num_threads({n_threads}); "
+    program += "import test_reference; test_reference.print_answers()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parent,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def print_answers():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GrowthStoppedWarning)
+        print(json.dumps(answers()))
+
+
+def test_answers_are_the_stored_ones():
+    found, stored = answers(), json.loads(STORED.read_text())
+    assert set(found) == set(stored)
+    for name, scores in stored.items():
+        np.testing.assert_allclose(found[name], scores, rtol=1e-6, atol=1e-6)
+    assert np.std(stored["grown"]) > 0.1
+    assert not np.allclose(stored["grown"], stored["base"], atol=0.01)
+
+
+def test_processes_and_threads_agree():
+    one, again, two = (in_a_process(n) for n in (1, 1, 2))
+    assert one == again
+    for name, scores in one.items():
+        np.testing.assert_allclose(two[name], scores, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_backends_agree_to_the_bit(backend):
+    alone = answers()
+    with joblib.parallel_config(backend=backend):
+        assert answers(n_jobs=2) == alone
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GrowthStoppedWarning)
+        STORED.write_text(json.dumps(answers(), indent=0) + "\n")

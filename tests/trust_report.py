@@ -1,0 +1,82 @@
+"""Run the long tests and write what they printed as a page of the documentation.
+
+    python tests/trust_report.py --output docs/tables [--lowest PYTHON] [--quick]
+
+`--lowest` names a Python whose packages are those of constraints-lowest.txt. The full
+run takes about half an hour on two cores.
+"""
+
+import argparse
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PACKAGES = ("torch", "scikit-learn", "numpy", "scipy", "joblib", "safetensors")
+
+
+def scripts(quick):
+    """Title, and command of each long test."""
+    few = quick
+    return [
+        ("Growth killed at random moments",
+         ["kill_growth.py", "--trials", "4" if few else "50"]),
+        ("Forged and damaged files",
+         ["fuzz_load.py", "--seconds", "10" if few else "600"]),
+        ("Memory over many cycles",
+         ["memory_cycles.py", "--cycles", "50" if few else "1000"]),
+    ]  # fmt: skip
+
+
+def last_line(command):
+    """What a command printed last, and whether it succeeded."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    print(f"{' '.join(map(str, command))}\n  {lines[-1]}", flush=True)
+    return lines[-1].strip("= "), done.returncode == 0
+
+
+def versions(python):
+    program = "import sys, importlib.metadata as m; "
+    program += f"print(*[f'{{p}} {{m.version(p)}}' for p in {PACKAGES}], sep=', ')"
+    out = subprocess.run([python, "-c", program], capture_output=True, check=True)
+    return out.stdout.decode().strip()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--lowest", type=Path, help="Python with the oldest packages")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    rows, good = [], True
+    suites = [("All tests, newest versions", sys.executable)]
+    if options.lowest:
+        suites.append(("All tests, oldest versions", options.lowest))
+    inputs = [sys.executable, "-m", "pytest", "-q", str(HERE / "test_properties.py")]
+    profile = "ci" if options.quick else "long"
+    commands = [
+        *[(f"{title} ({versions(python)})", [python, "-m", "pytest", "-q", str(HERE)])
+          for title, python in suites],
+        ("Inputs that a machine thinks of", [*inputs, f"--hypothesis-profile={profile}"]),
+        *[(title, [sys.executable, str(HERE / name), *rest])
+          for title, (name, *rest) in scripts(options.quick)],
+    ]  # fmt: skip
+    for title, command in commands:
+        line, passed = last_line(command)
+        good &= passed
+        rows.append(f"| {title} | {line} |")
+    page = [
+        "# The long tests", "", "| test | outcome |", "|---|---|", *rows, "",
+        f"skgrow {version('skgrow')}, Python {platform.python_version()}, "
+        f"{platform.system()}.", "",
+    ]  # fmt: skip
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "trust.md").write_text("\n".join(page))
+    return int(not good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
