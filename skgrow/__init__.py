@@ -3,7 +3,12 @@
 from importlib.metadata import version
 
 from skgrow.election import ElectionTransferClassifier
-from skgrow.exceptions import GrowthStoppedWarning, ModelFileError, ModelVersionWarning
+from skgrow.exceptions import (
+    GrowthStoppedWarning,
+    ModelFileError,
+    ModelVersionWarning,
+    UnseenCategoryWarning,
+)
 from skgrow.nam import GrowingNAMClassifier
 from skgrow.persistence import load, save
 from skgrow.regions import ImagePatches
@@ -15,6 +20,7 @@ __all__ = [
     "ImagePatches",
     "ModelFileError",
     "ModelVersionWarning",
+    "UnseenCategoryWarning",
     "__version__",
     "load",
     "save",

@@ -86,7 +86,12 @@ class GrowingMixin(CallbackSupportMixin):
         rows = self._affordable(X, y)
         if len(rows) < len(y):  # of a memory map, no other row is touched
             X, y, weight = X[rows], y[rows], weight[rows]
-        assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
+        assert_all_finite(
+            X,
+            allow_nan=vars(self).get("_table") is not None,
+            estimator_name=type(self).__name__,
+            input_name="X",
+        )
         pool, held_out = stratified_split(y, self.validation_fraction, self._seed)
         features = features_major(self._scaler.transform(X), self.device)
         selection = SelectionSet(features, y, weight / weight.mean(), pool, held_out)

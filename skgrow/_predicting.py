@@ -7,14 +7,13 @@ from importlib.metadata import version
 
 import numpy as np
 from scipy.special import log_softmax, softmax
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from skgrow._reading import read
 from skgrow._validation import check_device
 from skgrow.exceptions import ModelVersionWarning
 
-__all__ = ["DTYPES", "PredictingMixin"]
-
-DTYPES = [np.float64, np.float32]  # float32 stays float32, all else becomes float64
+__all__ = ["PredictingMixin"]
 
 
 class PredictingMixin:
@@ -113,6 +112,6 @@ class PredictingMixin:
     def _logits(self, X):
         check_is_fitted(self)
         check_device(self.device)
-        X = validate_data(self, X, dtype=DTYPES, reset=False)
+        X = read(self, X)
         X = X.astype(self._network.grown.bank.dtype, copy=False)
         return self._network.logits(X, self._scaler, self.device)

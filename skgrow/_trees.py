@@ -27,6 +27,7 @@ from skgrow.growth.voting import Electorate, Tally
 from skgrow.nam import GrowingNAMClassifier
 from skgrow.regions import ImagePatches, Regions
 from skgrow.scaling import PixelScaler, QuantileScaler
+from skgrow.tables import Table
 
 __all__ = ["ESTIMATORS", "Reader", "Writer"]
 
@@ -35,7 +36,7 @@ RECORDS = {
     for cls in (
         BranchBank, Candidates, Clusters, Counting, Electorate, GrownBranches,
         ImagePatches, Masking, Network, Nominees, PixelScaler, Progress, QuantileScaler,
-        Regions, Tally,
+        Regions, Table, Tally,
     )
 }  # fmt: skip
 ESTIMATORS = {
@@ -44,7 +45,7 @@ ESTIMATORS = {
 STATE = (
     "classes_", "n_features_in_", "feature_names_in_", "growth_history_", "loss_curve_",
     "validation_curve_", "n_iter_", "_network", "_scaler", "_regions", "_seed",
-    "_clusters", "_source_classes",
+    "_clusters", "_source_classes", "_table",
 )  # fmt: skip
 PLAIN = (type(None), bool, int, str)
 SHARED = {"array", "bits", "strings", "record", "estimator", "frozen", "random_state"}

@@ -13,10 +13,11 @@ from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
 )
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skgrow._growing import GrowingMixin
-from skgrow._predicting import DTYPES, PredictingMixin
+from skgrow._predicting import PredictingMixin
+from skgrow._reading import read, read_first
 from skgrow._sources import source_bank
 from skgrow._validation import (
     check_device,
@@ -263,7 +264,7 @@ class ElectionTransferClassifier(
             If fewer than `n_branches` were elected; the message says why.
         """
         with unchanged_on_error(self):
-            X, y = validate_data(self, X, y, dtype=DTYPES)
+            X, y = read_first(self, X, y, sample_weight)
             check_classification_targets(y)
             self.classes_ = np.unique(y)
             self._forget()
@@ -299,11 +300,12 @@ class ElectionTransferClassifier(
                     "sees only a part of the rows; pass a dict of weights."
                 )
             fresh = _check_partial_fit_first_call(self, classes)
-            X, y = validate_data(self, X, y, dtype=DTYPES, reset=fresh)
             if fresh:
+                X, y = read_first(self, X, y, sample_weight, self.classes_)
                 self._forget()
                 self._first_election(X, y, sample_weight)
                 return self
+            X, y = read(self, X, y)
             added = self._admit(y)
             X, y, weight = self._encode(X, y, sample_weight)
             if len(added):
@@ -355,7 +357,7 @@ class ElectionTransferClassifier(
         check_device(self.device)
         n_branches = check_n_branches(n_branches)
         with unchanged_on_error(self):
-            X, y = validate_data(self, X_sel, y_sel, dtype=DTYPES, reset=False)
+            X, y = read(self, X_sel, y_sel)
             added = self._admit(y) if n_branches else ()
             X, y, weight = self._encode(X, y, sample_weight)
             if n_branches:

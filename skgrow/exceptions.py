@@ -1,6 +1,11 @@
 """Warnings and errors of skgrow, so that they can be caught by name."""
 
-__all__ = ["GrowthStoppedWarning", "ModelFileError", "ModelVersionWarning"]
+__all__ = [
+    "GrowthStoppedWarning",
+    "ModelFileError",
+    "ModelVersionWarning",
+    "UnseenCategoryWarning",
+]
 
 
 class GrowthStoppedWarning(UserWarning):
@@ -22,3 +27,7 @@ class ModelVersionWarning(UserWarning):
 
     `skgrow.save` and `skgrow.load` keep models from one version to the next.
     """
+
+
+class UnseenCategoryWarning(UserWarning):
+    """A column holds values that were not seen in `fit`; they are treated as missing."""

@@ -11,10 +11,11 @@ from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
 )
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skgrow._growing import GrowingMixin
-from skgrow._predicting import DTYPES, PredictingMixin
+from skgrow._predicting import PredictingMixin
+from skgrow._reading import read, read_first
 from skgrow._training_steps import TrainingMixin
 from skgrow._validation import check_device, check_n_branches, unchanged_on_error
 from skgrow.growth.masking import Masking
@@ -265,8 +266,9 @@ class GrowingNAMClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs on any scale.
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Inputs on any scale. Columns of a frame may hold text, categories and
+            booleans too, and gaps; without `ImagePatches`.
         y : array-like of shape (n_samples,)
             Class labels of any kind.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -286,7 +288,7 @@ class GrowingNAMClassifier(
         with unchanged_on_error(self):
             if self.warm_start and hasattr(self, "classes_"):
                 return self._fit_warm(X, y, sample_weight)
-            X, y = validate_data(self, X, y, dtype=DTYPES)
+            X, y = read_first(self, X, y, sample_weight)
             check_classification_targets(y)
             self.classes_ = np.unique(y)
             X, y, weight = self._encode(X, y, sample_weight)
@@ -330,7 +332,10 @@ class GrowingNAMClassifier(
                     "sees only a part of the rows; pass a dict of weights."
                 )
             fresh = _check_partial_fit_first_call(self, classes)
-            X, y = validate_data(self, X, y, dtype=DTYPES, reset=fresh)
+            if fresh:
+                X, y = read_first(self, X, y, sample_weight, self.classes_)
+            else:
+                X, y = read(self, X, y)
             X, y, weight = self._encode(X, y, sample_weight)
             if fresh:
                 self._start(X, y, weight)
@@ -379,9 +384,7 @@ class GrowingNAMClassifier(
         check_device(self.device)
         n_branches = check_n_branches(n_branches)
         # Rows may be sampled; those that growth uses are checked there.
-        X, y = validate_data(
-            self, X_sel, y_sel, dtype=DTYPES, reset=False, ensure_all_finite=False
-        )
+        X, y = read(self, X_sel, y_sel, ensure_all_finite=False)
         X, y, weight = self._encode(X, y, sample_weight)
         if not n_branches:
             return self

@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = ["PixelScaler", "QuantileScaler", "fit_scaler"]
 
+MISSING = -0.75  # beside the box [-0.5, 0.5], near enough to be learned
 N_KNOTS = 129  # knots of the quantile map; finer steps hold under 1 % of the rows
 MAX_QUANTILE_ROWS = 100_000  # rows beyond this are thinned before taking quantiles
 
@@ -43,15 +44,20 @@ class QuantileScaler:
     """Each column through its own weighted quantiles, for tables.
 
     Heavy tails and outliers lose their leverage, and every column fills the box
-    that clustering draws from. A constant column becomes 0.
+    that clustering draws from. A constant column becomes 0. A missing value (NaN) gets a
+    place of its own beside the box, where branches learn what it means; in a column that
+    had none in `fit` it becomes the median, 0.
 
     Attributes
     ----------
     knots : ndarray of shape (n_knots, n_features)
         Weighted quantiles of each column at equal steps of probability.
+    missing : ndarray of shape (n_features,)
+        What NaN becomes.
     """
 
     knots: np.ndarray
+    missing: np.ndarray
 
     def transform(self, X):
         """Map each column of `X` (n_samples, n_features) to [-0.5, 0.5]."""
@@ -64,7 +70,8 @@ class QuantileScaler:
             upward = np.interp(column, knots, steps)
             downward = np.interp(-column, -knots[::-1], -steps[::-1])
             scaled[:, j] = 0.5 * (upward - downward)
-        return scaled
+        lost = np.isnan(X)
+        return np.where(lost, self.missing, scaled) if lost.any() else scaled
 
 
 def fit_scaler(X, sample_weight, shared_scale):
@@ -73,6 +80,7 @@ def fit_scaler(X, sample_weight, shared_scale):
     Parameters
     ----------
     X : ndarray of float of shape (n_samples, n_features)
+        Only a table may hold NaN.
     sample_weight : ndarray of shape (n_samples,)
         All positive.
     shared_scale : bool
@@ -81,17 +89,34 @@ def fit_scaler(X, sample_weight, shared_scale):
     Returns
     -------
     scaler : PixelScaler or QuantileScaler
+
+    Raises
+    ------
+    ValueError
+        If pixels are missing.
     """
     if shared_scale:
         # Halved before adding: the sum of two huge values would overflow.
         low, high = float(X.min()) / 2, float(X.max()) / 2
+        if np.isnan(low):
+            raise ValueError(
+                "X holds missing values, which only a table may have; image regions "
+                "need a number for every pixel."
+            )
         return PixelScaler(low + high, 2 * (high - low) or 1.0)
     step = -(-len(X) // MAX_QUANTILE_ROWS)
-    knots = np.quantile(
-        X[::step],
-        np.linspace(0, 1, N_KNOTS),
-        axis=0,
-        weights=sample_weight[::step].astype(np.float64),
-        method="inverted_cdf",
-    )
-    return QuantileScaler(knots.astype(X.dtype))
+    rows, weight = X[::step], sample_weight[::step].astype(np.float64)
+    lost = np.isnan(rows)
+    some = lost.any(axis=0)
+    knots = np.zeros((N_KNOTS, X.shape[1]), dtype=X.dtype)
+    knots[:, ~some] = _quantiles(rows[:, ~some], weight)
+    for j in np.flatnonzero(some & ~lost.all(axis=0)):
+        there = ~lost[:, j]
+        knots[:, j] = _quantiles(rows[there, j], weight[there])
+    some = np.isnan(X).any(axis=0)
+    return QuantileScaler(knots, np.where(some, MISSING, 0).astype(X.dtype))
+
+
+def _quantiles(X, sample_weight):
+    steps = np.linspace(0, 1, N_KNOTS)
+    return np.quantile(X, steps, axis=0, weights=sample_weight, method="inverted_cdf")

@@ -1,0 +1,77 @@
+"""Reading what the user passes in: arrays as they are, frames through their table."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils import check_array, check_X_y
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from skgrow.tables import Table, is_frame
+
+__all__ = ["DTYPES", "read", "read_first"]
+
+DTYPES = [np.float64, np.float32]  # float32 stays float32, all else becomes float64
+
+
+def read_first(estimator, X, y, sample_weight=None, classes=None):
+    """Checked inputs and labels of a first fit, which learns the table of a frame.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets `n_features_in_`, `feature_names_in_` and `_table`, which is None where all
+        columns are numbers and none is missing.
+    X : array-like or frame of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,)
+    sample_weight : array-like of shape (n_samples,), default=None
+    classes : array-like of shape (n_classes,), default=None
+        All labels there will ever be; those of `y` where nothing is given.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        NaN where a frame has no value.
+    y : ndarray of shape (n_samples,)
+    """
+    estimator._table = None
+    if not is_frame(X) or not len(X) or not X.shape[1]:
+        return validate_data(estimator, X, y, dtype=DTYPES)
+    validate_data(estimator, X, skip_check_array=True)
+    name = type(estimator).__name__
+    _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=name)
+    weight = _check_sample_weight(sample_weight, y)
+    number = np.unique(y if classes is None else classes, return_inverse=False)
+    table = Table.of(X, np.searchsorted(number, y).clip(max=len(number) - 1), weight)
+    found = table.transform(X)
+    if table.is_plain and not np.isnan(found).any():
+        return validate_data(estimator, X, y, dtype=DTYPES)
+    estimator._table = table
+    return check_X_y(found, y, estimator=name, ensure_all_finite="allow-nan")
+
+
+def read(estimator, X, y=None, **checks):
+    """Checked inputs as the first fit has read them, with labels if there are any.
+
+    Raises
+    ------
+    ValueError
+        As scikit-learn's `validate_data`, and if the model knows categories and `X` is
+        no frame.
+    """
+    table = vars(estimator).get("_table")
+    labels = {} if y is None else {"y": y}
+    if table is None:
+        return validate_data(estimator, X, **labels, dtype=DTYPES, reset=False, **checks)
+    checks = {"ensure_all_finite": "allow-nan", **checks}
+    if not is_frame(X):
+        if not table.is_plain:
+            raise ValueError(
+                f"{type(estimator).__name__} was fitted on a frame with categories; "
+                f"pass a frame with the same columns, got a {type(X).__name__}."
+            )
+        return validate_data(estimator, X, **labels, dtype=DTYPES, reset=False, **checks)
+    validate_data(estimator, X, reset=False, skip_check_array=True)
+    found, name = table.transform(X), type(estimator).__name__
+    if y is None:
+        return check_array(found, estimator=name, **checks)
+    return check_X_y(found, y, estimator=name, **checks)
