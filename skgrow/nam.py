@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from skgrow._explaining import ExplainingMixin
 from skgrow._growing import GrowingMixin
 from skgrow._predicting import PredictingMixin
 from skgrow._reading import read, read_first
@@ -25,7 +26,12 @@ __all__ = ["GrowingNAMClassifier"]
 
 
 class GrowingNAMClassifier(
-    GrowingMixin, TrainingMixin, PredictingMixin, ClassifierMixin, BaseEstimator
+    GrowingMixin,
+    TrainingMixin,
+    ExplainingMixin,
+    PredictingMixin,
+    ClassifierMixin,
+    BaseEstimator,
 ):
     """Neural additive model that grows by using its trained branches again.
 

@@ -1,0 +1,112 @@
+"""Terms: names, contributions that sum up, importances."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+
+from skgrow import GrowingNAMClassifier, ImagePatches
+
+pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
+
+
+def interaction(n=1500, seed=0):
+    """A frame in which a pair and one column matter, and another column does not."""
+    rng = np.random.RandomState(seed)
+    frame = pd.DataFrame(rng.uniform(-1, 1, size=(n, 4)), columns=list("abcd"))
+    y = np.where(3 * frame["a"] * frame["b"] + frame["c"] > 0, "yes", "no")
+    return frame, y
+
+
+FRAME, Y = interaction()
+
+
+@pytest.fixture(scope="module")
+def binary():
+    nam = GrowingNAMClassifier(max_iter=60, n_verified=300, random_state=0)
+    return nam.fit(FRAME, Y).grow(FRAME, Y, 15)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    patches = ImagePatches((1, 8, 8), patch_size=3, stride=2)
+    nam = GrowingNAMClassifier(
+        patches, hidden_layer_sizes=(8, 8), max_iter=5, random_state=0
+    )
+    return X, nam.fit(X, y).grow(X, y, 12)
+
+
+def test_terms_and_intercept_sum_to_the_scores(binary, digits):
+    terms = binary.eval_terms(FRAME)
+    intercept = binary.intercept_[1] - binary.intercept_[0]
+    assert terms.shape == (1500, len(binary.term_names_))
+    np.testing.assert_allclose(
+        terms.sum(axis=1) + intercept, binary.decision_function(FRAME), atol=1e-9
+    )
+    X, nam = digits
+    terms = nam.eval_terms(X)
+    assert terms.shape == (len(X), len(nam.term_features_), 10)
+    np.testing.assert_allclose(
+        terms.sum(axis=1) + nam.intercept_, nam.decision_function(X), atol=1e-9
+    )
+
+
+def test_a_term_depends_on_its_own_columns_alone(binary):
+    before = binary.eval_terms(FRAME)
+    moved = FRAME.assign(a=FRAME["a"].sample(frac=1, random_state=0).to_numpy())
+    changed = np.abs(binary.eval_terms(moved) - before).max(axis=0) > 1e-12
+    assert changed.tolist() == [0 in term for term in binary.term_features_]
+
+
+def test_names(binary, digits):
+    names = binary.term_names_
+    assert names[:4] == list("abcd")
+    assert "a & b" in names
+    assert len(set(names)) == len(names)
+    features = binary.term_features_
+    assert [" & ".join("abcd"[j] for j in term) for term in features] == names
+    _, nam = digits
+    assert nam.term_names_[0] == "x0 & ... & x18 (9 columns)"
+    assert len(nam.term_names_) > 9  # growth found new places
+
+
+def test_importances_tell_what_matters(binary):
+    importance = dict(
+        zip(binary.term_names_, binary.term_importances(FRAME), strict=True)
+    )
+    assert importance["c"] > 3 * importance["d"]
+    assert importance["a & b"] == max(importance.values())
+    half = np.arange(1500) < 750
+    by_weight = binary.term_importances(FRAME, sample_weight=half)
+    by_rows = binary.term_importances(FRAME[half])
+    np.testing.assert_allclose(by_weight, by_rows, atol=1e-12)
+
+
+def test_importances_ignore_what_all_classes_get(digits):
+    X, nam = digits
+    importance = nam.term_importances(X)
+    assert importance.shape == (len(nam.term_names_),)
+    assert (importance > 0).all()
+
+
+def test_local_explanations(binary, digits):
+    rows = binary.explain_local(FRAME[:3])
+    terms = binary.eval_terms(FRAME[:3])
+    for row, values in zip(rows, terms, strict=True):
+        found = [term["contribution"] for term in row]
+        assert np.abs(found).tolist() == sorted(np.abs(values).tolist(), reverse=True)
+        assert row[0]["term"] == binary.term_names_[np.abs(values).argmax()]
+    X, nam = digits
+    [row] = nam.explain_local(X[:1])
+    assert list(row[0]["contribution"]) == list(range(10))
+
+
+def test_before_fit_and_bad_input(binary):
+    nam = GrowingNAMClassifier()
+    with pytest.raises(NotFittedError):
+        nam.eval_terms(FRAME)
+    assert not hasattr(nam, "term_names_")
+    with pytest.raises(ValueError, match="feature names"):
+        binary.eval_terms(FRAME[["b", "a", "c", "d"]])
