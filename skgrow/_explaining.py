@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skgrow._reading import read
+from skgrow._shapes import axes_of, purified, shape_rows
 from skgrow._validation import check_device
 from skgrow.bank import features_major, row_chunks
 
@@ -32,9 +33,7 @@ class ExplainingMixin:
 
         Columns without names are called "x0", "x1" and so on.
         """
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            names = [f"x{j}" for j in range(self._fitted("n_features_in_"))]
+        names = self._column_names()
         return [_joined([names[j] for j in term]) for term in self.term_features_]
 
     def eval_terms(self, X):
@@ -70,7 +69,12 @@ class ExplainingMixin:
         """
         check_is_fitted(self)
         check_device(self.device)
-        X = read(self, X).astype(self._network.bank.dtype, copy=False)
+        found = self._contributions(read(self, X))
+        return found[..., 1] - found[..., 0] if found.shape[2] == 2 else found
+
+    def _contributions(self, X):
+        """As `eval_terms`, of inputs as the model reads them, for every class."""
+        X = X.astype(self._network.bank.dtype, copy=False)
         terms = _terms(self._network)
         found = np.zeros(
             (len(X), len(terms), len(self.classes_)), dtype=self._network.bank.dtype
@@ -79,7 +83,7 @@ class ExplainingMixin:
             scaled = self._scaler.transform(X[rows])
             _add_base(found[rows], self._network.bank, terms, scaled, self.device)
             _add_grown(found[rows], self._network.grown, terms, scaled, self.device)
-        return found[..., 1] - found[..., 0] if found.shape[2] == 2 else found
+        return found
 
     def term_importances(self, X, sample_weight=None):
         """Mean absolute contribution of each term around its mean, in logits.
@@ -144,8 +148,90 @@ class ExplainingMixin:
             for row, order in zip(terms, np.argsort(-size, axis=1), strict=True)
         ]
 
+    def explain_global(self, X, n_points=32):
+        """The shape of every term of one or two columns, on a grid, purified.
+
+        What a pair says of one of its columns alone is moved to the term of that
+        column, and all means to the intercept, weighted by the rows of `X`: the shapes
+        then show what the network has learned, whichever branches it is made of. At
+        points of the grid they still sum up to the scores.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows that say where the grid lies and how much each point weighs, as a rule
+            those of `fit`.
+        n_points : int, default=32
+            Points of the grid of a column of numbers, at quantiles; a categorical
+            column has one for each category. Missing values have one more, where `X`
+            has any.
+
+        Returns
+        -------
+        explanation : dict
+            "intercept": float or dict, as contributions in `explain_local`. "terms": a
+            list of dict, single columns first: "term", its name; "features", its
+            columns; "values", for each column the list of grid values, None for
+            missing; "weights", for each column the share of the rows at each value;
+            "contribution", in logits, an ndarray of shape (n_points,) or (n_first,
+            n_second), with an axis for the classes behind, if there are more than two.
+
+        Raises
+        ------
+        ValueError
+            If `X` cannot be used, or terms have more than two columns.
+        """
+        check_is_fitted(self)
+        X = read(self, X).astype(self._network.bank.dtype, copy=False)
+        numbers = _terms(self._network)
+        if max(map(len, numbers)) > 2:
+            raise ValueError(
+                "explain_global draws terms of one or two columns; this network has "
+                f"terms of {max(map(len, numbers))}. eval_terms takes any."
+            )
+        table = vars(self).get("_table")
+        axes = axes_of(
+            X, sorted({j for term in numbers for j in term}),
+            table and table.categories, n_points,
+        )  # fmt: skip
+        rows, parts = shape_rows(numbers, axes, X[0])
+        found = self._contributions(rows)
+        if found.shape[2] == 2:
+            found = found[..., 1] - found[..., 0]
+        shapes = {
+            term: found[part, number].reshape(
+                *(len(axes[j].points) for j in term), *found.shape[2:]
+            )
+            for (term, number), part in zip(numbers.items(), parts, strict=True)
+        }
+        shapes, level = purified(shapes, axes)
+        return {
+            "intercept": self._by_class(self._level() + level),
+            "terms": [self._described(term, shapes[term], axes) for term in shapes],
+        }
+
+    def _described(self, term, shape, axes):
+        return {
+            "term": _joined([self._column_names()[j] for j in term]),
+            "features": term,
+            "values": [axes[j].labels for j in term],
+            "weights": [axes[j].weight for j in term],
+            "contribution": shape,
+        }
+
+    def _level(self):
+        """The intercept, as contributions are given."""
+        intercept = self.intercept_
+        return intercept[1] - intercept[0] if len(intercept) == 2 else intercept
+
+    def _column_names(self):
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{j}" for j in range(self._fitted("n_features_in_"))]
+        return names
+
     def _by_class(self, contribution):
-        if contribution.ndim == 0:
+        if np.ndim(contribution) == 0:
             return float(contribution)
         values = contribution.tolist()
         return dict(zip(self.classes_.tolist(), values, strict=True))

@@ -103,6 +103,65 @@ def test_local_explanations(binary, digits):
     assert list(row[0]["contribution"]) == list(range(10))
 
 
+def test_global_shapes_sum_to_the_scores_on_the_grid(binary):
+    """On rows that lie on the grid: few distinct values of each column."""
+    rng = np.random.RandomState(0)
+    rows = pd.DataFrame(
+        rng.choice([-0.9, -0.2, 0.1, 0.7], size=(300, 4)), columns=list("abcd")
+    )
+    found = binary.explain_global(rows)
+    total = np.full(300, found["intercept"])
+    for term in found["terms"]:
+        place = [
+            np.searchsorted(values, rows.iloc[:, j])
+            for values, j in zip(term["values"], term["features"], strict=True)
+        ]
+        total += term["contribution"][tuple(place)]
+    np.testing.assert_allclose(total, binary.decision_function(rows), atol=1e-9)
+
+
+def test_global_shapes_are_pure(binary):
+    found = binary.explain_global(FRAME)
+    terms = {term["term"]: term for term in found["terms"]}
+    assert list(terms)[:4] == list("abcd")
+    for term in terms.values():
+        shape, weights = term["contribution"], term["weights"]
+        assert shape.shape == tuple(map(len, term["values"]))
+        for axis, weight in enumerate(weights):
+            assert weight.sum() == pytest.approx(1)
+            mean = np.tensordot(weight, shape, axes=(0, axis))
+            np.testing.assert_allclose(mean, 0, atol=1e-9)
+    # y is made of a * b and c: the pair rises where the signs agree, c rises.
+    pair = terms["a & b"]["contribution"]
+    assert pair[0, 0] > 0.5 < pair[-1, -1]
+    assert pair[0, -1] < -0.5 > pair[-1, 0]
+    assert terms["c"]["contribution"][-1] > terms["c"]["contribution"][0] + 1
+    assert np.ptp(terms["a"]["contribution"]) < 0.5 * np.ptp(pair)
+
+
+def test_global_shapes_of_categories_gaps_and_classes():
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame({"town": rng.choice(["x", "y", "z"], 400), "age": rng.rand(400)})
+    frame.loc[:40, "age"] = None
+    y = np.where(frame["town"] == "x", "a", np.where(frame["age"] > 0.5, "b", "c"))
+    nam = GrowingNAMClassifier(max_iter=40, random_state=0).fit(frame, y)
+    found = nam.explain_global(frame, n_points=8)
+    assert set(found["intercept"]) == {"a", "b", "c"}
+    town, age = found["terms"][:2]
+    assert sorted(town["values"][0]) == ["x", "y", "z"]
+    assert town["contribution"].shape == (3, 3)
+    best = town["contribution"][:, 0].argmax()
+    assert town["values"][0][best] == "x"
+    assert age["values"][0][-1] is None
+    assert age["weights"][0][-1] == pytest.approx(41 / 400)
+
+
+def test_global_shapes_of_images_are_refused(digits):
+    X, nam = digits
+    with pytest.raises(ValueError, match="terms of 9"):
+        nam.explain_global(X)
+
+
 def test_before_fit_and_bad_input(binary):
     nam = GrowingNAMClassifier()
     with pytest.raises(NotFittedError):
