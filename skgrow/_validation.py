@@ -16,6 +16,8 @@ from skgrow.growth.qualification import surprise
 # The standard error that condition (9) is tested by means nothing on fewer.
 MIN_VERIFYING_ROWS = 30
 
+HUGE_WEIGHT = 1e30  # float32 would soon hold infinity instead, or 0 for its inverse
+
 __all__ = [
     "check_device",
     "check_hidden_layers",
@@ -113,6 +115,9 @@ def check_weights(sample_weight, class_weight, X, y):
         raise ValueError(
             "All sample weights are zero; at least one row must have a positive weight."
         )
+    largest = weight.max()
+    if not 1 / HUGE_WEIGHT < largest < HUGE_WEIGHT:
+        weight = weight / largest
     return weight
 
 

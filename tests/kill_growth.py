@@ -86,7 +86,7 @@ def trials(kind, n_trials, folder, random_state):
     whole = time.perf_counter() - start
     n_loaded = n_ended = n_failed = 0
     for _ in range(n_trials):
-        result = run_and_kill(kind, path, random_state.uniform(0, 0.6 * whole))
+        result = run_and_kill(kind, path, random_state.uniform(0, 1.5 * whole))
         if path.exists():
             try:
                 skgrow.load(path)

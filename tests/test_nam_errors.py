@@ -1,13 +1,14 @@
 """Bad input: an error that names the value and the cure, and an unchanged model."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from skgrow import GrowingNAMClassifier, ImagePatches
+from skgrow import GrowingNAMClassifier, GrowthStoppedWarning, ImagePatches
 
 N_ROWS, N_FEATURES = 600, 4
 
@@ -357,3 +358,19 @@ def test_class_weights_are_finite_and_not_negative(fitted, weight):
     nam = copy.copy(fitted).set_params(class_weight={10: 1.0, 11: weight})
     assert_unchanged(nam, lambda: nam.grow(X, Y, 5), match)
     assert_unchanged(nam, lambda: nam.fit(X, Y), match)
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_of_any_size_weigh_alike(dtype, size):
+    rng = np.random.RandomState(0)
+    X, u = rng.randn(200, 3).astype(dtype), rng.uniform(0.1, 1, size=200)
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    nam = GrowingNAMClassifier(max_iter=5, n_verified=50, random_state=0)
+    proba = nam.fit(X, y, sample_weight=u * size).predict_proba(X)
+    expected = nam.fit(X, y, sample_weight=u / u.max()).predict_proba(X)
+    np.testing.assert_allclose(proba, expected, rtol=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GrowthStoppedWarning)
+        nam.grow(X, y, 2, sample_weight=u * size)
+    assert np.isfinite(nam.predict_proba(X)).all()

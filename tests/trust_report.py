@@ -58,7 +58,7 @@ def main():
     inputs = [sys.executable, "-m", "pytest", "-q", str(HERE / "test_properties.py")]
     profile = "ci" if options.quick else "long"
     commands = [
-        *[(f"{title} ({versions(python)})", [python, "-m", "pytest", "-q", str(HERE)])
+        *[(f"{title} ({versions(python)})", [python, "-m", "pytest", "-q", "-n", "2", str(HERE)])
           for title, python in suites],
         ("Inputs that a machine thinks of", [*inputs, f"--hypothesis-profile={profile}"]),
         *[(title, [sys.executable, str(HERE / name), *rest])

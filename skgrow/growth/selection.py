@@ -22,6 +22,7 @@ DAMPING = 0.5
 # A pick moves the other classes' scores only through the softmax: their gains may be so
 # many picks old.
 PICKS_PER_REFRESH = 10
+TINY = np.finfo(np.float32).tiny
 
 
 def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
@@ -63,7 +64,7 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
         picks.append(best)
         t = target[best]
         curve = now.curvature[:, t]
-        level = curve @ values[best] / curve.sum()
+        level = curve @ values[best] / max(curve.sum(), TINY)
         logits[:, t] += DAMPING * step[best] * (values[best] - level)
     return np.array(picks, dtype=np.int64)
 

@@ -1,0 +1,126 @@
+"""Pictures: what is drawn, where, and with which words. The data has its own tests."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from sklearn.datasets import load_iris
+
+from skgrow import GrowingNAMClassifier
+from skgrow.plotting import GrowthDisplay, ImportanceDisplay, TermDisplay
+
+pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def table(n=600):
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {
+            "age": rng.uniform(18, 90, n), "income": rng.lognormal(9, 1, n),
+            "town": rng.choice(["a very long name of a town indeed", "Bern", "Rome"], n),
+        }
+    )  # fmt: skip
+    frame.loc[rng.rand(n) < 0.1, "age"] = None
+    y = np.where((frame["age"] > 50) ^ (frame["town"] == "Bern"), "yes", "no")
+    return frame, y
+
+
+FRAME, Y = table()
+
+
+@pytest.fixture(scope="module")
+def nam():
+    nam = GrowingNAMClassifier(max_iter=40, n_verified=200, round_size=5, random_state=0)
+    return nam.fit(FRAME, Y).grow(FRAME, Y, 10)
+
+
+def test_every_term_can_be_drawn(nam):
+    found = nam.explain_global(FRAME)["terms"]
+    assert len(found) >= 6
+    for term in found:
+        display = TermDisplay.from_estimator(nam, FRAME, term["term"])
+        names = term["term"].split(" & ")
+        assert display.ax_.get_xlabel() == names[0]
+        if len(names) == 2:
+            assert display.ax_.get_ylabel() == names[1]
+        display.figure_.canvas.draw()
+
+
+def test_a_curve_shows_the_data_of_explain_global(nam):
+    term = next(t for t in nam.explain_global(FRAME)["terms"] if t["term"] == "age")
+    ax = TermDisplay.from_estimator(nam, FRAME, "age").ax_
+    curve = next(line for line in ax.lines if len(line.get_xdata()) == 32)
+    np.testing.assert_allclose(curve.get_xdata(), term["values"][0][:-1])
+    np.testing.assert_allclose(curve.get_ydata(), term["contribution"][:-1])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["missing"]
+    assert ax.get_ylabel() == "adds to yes (logits)"
+
+
+def test_bars_are_named_by_their_categories(nam):
+    ax = TermDisplay.from_estimator(nam, FRAME, "town").ax_
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert sorted(names) == ["Bern", "Rome", "a very long name of a t…"]
+    assert len(ax.patches) == 3
+
+
+def test_a_map_is_symmetric_around_zero(nam):
+    ax = TermDisplay.from_estimator(nam, FRAME, "age & town").ax_
+    low, high = ax.images[0].get_clim()
+    assert low == -high
+    assert ax.get_xticklabels()[-1].get_text() == "missing"
+
+
+def test_users_axes_are_drawn_on(nam):
+    _, axes = plt.subplots(1, 3)
+    displays = (
+        TermDisplay.from_estimator(nam, FRAME, "town", ax=axes[0]),
+        ImportanceDisplay.from_estimator(nam, FRAME, n_terms=4, ax=axes[1]),
+        GrowthDisplay.from_estimator(nam, ax=axes[2]),
+    )
+    for display, ax in zip(displays, axes, strict=True):
+        assert display.ax_ is ax
+        assert display.figure_ is ax.figure
+    assert len(plt.get_fignums()) == 1
+    assert len(axes[1].patches) == 4
+    n_branches = axes[2].lines[0].get_xdata()
+    assert list(n_branches) == [r["n_branches"] for r in nam.growth_history_]
+    again = displays[0].plot()
+    assert again.ax_ is not axes[0]
+
+
+def test_the_most_important_term_is_on_top(nam):
+    ax = ImportanceDisplay.from_estimator(nam, FRAME).ax_
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    importances = nam.term_importances(FRAME)
+    assert names[-1] == nam.term_names_[importances.argmax()]
+
+
+def test_three_classes_need_a_class():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    nam = GrowingNAMClassifier("features", max_iter=5, random_state=0).fit(X, y)
+    name = X.columns[0]
+    ax = TermDisplay.from_estimator(nam, X, name, target=2).ax_
+    assert ax.get_ylabel() == "adds to 2 (logits)"
+    with pytest.raises(
+        ValueError, match=r"target=None is not one of the classes: \[0, 1"
+    ):
+        TermDisplay.from_estimator(nam, X, name)
+
+
+def test_wrong_names(nam):
+    with pytest.raises(ValueError, match="term='size' is not one of the terms"):
+        TermDisplay.from_estimator(nam, FRAME, "size")
+    with pytest.raises(ValueError, match="target='maybe' is not one of the classes"):
+        TermDisplay.from_estimator(nam, FRAME, "age", target="maybe")
+    other = TermDisplay.from_estimator(nam, FRAME, "age", target="no")
+    same = TermDisplay.from_estimator(nam, FRAME, "age", target="yes")
+    np.testing.assert_allclose(other.term["contribution"], -same.term["contribution"])
+    base = GrowingNAMClassifier(max_iter=1, random_state=0).fit(FRAME, Y)
+    with pytest.raises(ValueError, match="has not grown yet"):
+        GrowthDisplay.from_estimator(base)
