@@ -66,7 +66,7 @@ def test_fork_after_torch_was_used():
 def test_memory_stays_where_it_is():
     script = Path(__file__).parent / "memory_cycles.py"
     done = subprocess.run(
-        [sys.executable, str(script), "--cycles", "60"],
+        [sys.executable, str(script), "--cycles", "30"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

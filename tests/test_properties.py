@@ -3,6 +3,7 @@
 `pytest tests/test_properties.py --hypothesis-profile=long` tries many more.
 """
 
+import tempfile
 import traceback
 import warnings
 from functools import cache
@@ -73,15 +74,29 @@ def values(draw, n_rows):
     return X
 
 
+def on_disk(X):
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        np.save(file.name, X)
+        return np.load(file.name, mmap_mode="r")
+
+
+def mixed(X):
+    """A frame with text, gaps and booleans beside numbers."""
+    town = np.array(["a", "b", None, "ü"], dtype=object)[np.arange(len(X)) % 4]
+    member = np.arange(len(X)) % 3 > 0
+    number = X[:, 0].astype(X.dtype.newbyteorder("="))
+    return pd.DataFrame({"town": town, "member": member, "number": number})
+
+
 @st.composite
 def tables(draw, n_rows=N_ROWS):
     """The same in any shape, order and container, some of them wrong."""
     X = draw(values(n_rows))
     how = draw(
         st.sampled_from(
-            ["plain", "plain", "fortran", "strided", "read-only", "frame", "odd names",
-             "object", "list", "one row less", "one column", "flat", "cube", "dates",
-             "text", "empty"]
+            ["plain", "plain", "fortran", "strided", "read-only", "map", "frame",
+             "odd names", "mixed", "object", "list", "one row less", "one column", "flat",
+             "cube", "dates", "text", "empty"]
         )
     )  # fmt: skip
     if how == "fortran":
@@ -97,6 +112,7 @@ def tables(draw, n_rows=N_ROWS):
         names = ["", "a b", "ç[<]\n"]
         return pd.DataFrame(X.astype(X.dtype.newbyteorder("=")), columns=names)
     others = {
+        "map": lambda: on_disk(X), "mixed": lambda: mixed(X),
         "object": lambda: X.astype(object), "list": X.tolist,
         "one row less": lambda: X[:-1], "one column": lambda: X[:, :1],
         "flat": X.ravel, "cube": lambda: X[None], "empty": lambda: X[:0],

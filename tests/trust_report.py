@@ -57,8 +57,9 @@ def main():
         suites.append(("All tests, oldest versions", options.lowest))
     inputs = [sys.executable, "-m", "pytest", "-q", str(HERE / "test_properties.py")]
     profile = "ci" if options.quick else "long"
+    everything = ["-m", "pytest", "-q", "-n", "2", str(HERE)]
     commands = [
-        *[(f"{title} ({versions(python)})", [python, "-m", "pytest", "-q", "-n", "2", str(HERE)])
+        *[(f"{title} ({versions(python)})", [python, *everything])
           for title, python in suites],
         ("Inputs that a machine thinks of", [*inputs, f"--hypothesis-profile={profile}"]),
         *[(title, [sys.executable, str(HERE / name), *rest])
