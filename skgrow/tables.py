@@ -123,6 +123,8 @@ def _read(name, column):
     _refuse(name, column.dtype, kind in "mMc")
     values = column.astype(object).to_numpy(copy=True)
     values[column.isna().to_numpy()] = None
+    if column.dtype == object and _are_numbers(values):
+        return _numbers(name, values), None
     return None, values
 
 
@@ -132,6 +134,12 @@ def _refuse(name, dtype, is_wrong):
             f"column {name!r} is of type {dtype}, which is neither a number nor a "
             "category; turn it into numbers (a date into days, for example) or drop it."
         )
+
+
+def _are_numbers(values):
+    """Whether objects are numbers (or missing), and at least one is there."""
+    kinds = {type(value) for value in values} - {type(None)}
+    return bool(kinds) and all(issubclass(k, Real) and k is not bool for k in kinds)
 
 
 def _numbers(name, values):

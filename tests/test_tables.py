@@ -209,6 +209,16 @@ def test_one_row_with_a_gap_in_a_column_of_numbers(fitted):
     assert np.isfinite(fitted.predict_proba(frame)).all()
 
 
+def test_numbers_in_a_column_of_objects_are_numbers(fitted):
+    frame = pd.DataFrame(DATA).astype({"age": object, "income": object})
+    again = small().fit(frame, Y)
+    np.testing.assert_array_equal(again.predict_proba(frame), fitted.predict_proba(frame))
+    explicit = (
+        pd.DataFrame(DATA).assign(code=[1, 2, 3] * 300).astype({"code": "category"})
+    )
+    assert len(small().fit(explicit, Y)._table.categories[-1]) == 3
+
+
 def test_the_scaler_keeps_gaps_apart():
     X = np.array([[0.0, 1], [np.nan, 2], [1, 3], [2, 4]])
     scaler = fit_scaler(X, np.ones(4), shared_scale=False)
