@@ -65,18 +65,24 @@ def main():
         *[(title, [sys.executable, str(HERE / name), *rest])
           for title, (name, *rest) in scripts(options.quick)],
     ]  # fmt: skip
+    options.output.mkdir(parents=True, exist_ok=True)
     for title, command in commands:
         line, passed = last_line(command)
         good &= passed
-        rows.append(f"| {title} | {line} |")
-    page = [
-        "# The long tests", "", "| test | outcome |", "|---|---|", *rows, "",
+        rows.append((title, line))  # written at once: the run is long
+        (options.output / "trust.md").write_text(page(rows))
+    return int(not good)
+
+
+def page(rows):
+    """The table as the documentation shows it."""
+    lines = [
+        "# The long tests", "", "| test | outcome |", "|---|---|",
+        *[f"| {title} | {line} |" for title, line in rows], "",
         f"skgrow {version('skgrow')}, Python {platform.python_version()}, "
         f"{platform.system()}.", "",
     ]  # fmt: skip
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "trust.md").write_text("\n".join(page))
-    return int(not good)
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
