@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgrow._trees import ESTIMATORS, Reader, Writer
 from skgrow.exceptions import ModelFileError
+from skgrow.tables import Table
 
 __all__ = ["digest", "load", "read", "save", "write"]
 
@@ -185,6 +186,11 @@ def _try(model):
     n_features = model.n_features_in_
     if not 0 < n_features <= MAX_FEATURES:
         raise ModelFileError(f"a model of {n_features} columns is not loaded.")
+    table = vars(model).get("_table")
+    if not (table is None or isinstance(table, Table)) or (
+        table and not len(table.names) == len(table.categories) == n_features
+    ):
+        raise ModelFileError("the columns and their categories do not fit together.")
     network = model._network
     row = np.zeros((1, n_features), dtype=network.grown.bank.dtype)
     logits = network.logits(row, model._scaler)

@@ -237,6 +237,17 @@ def test_parts_that_do_not_fit_together(models, tmp_path):
         assert again.predict_proba(X).shape == (len(X), 10)  # not used to predict
 
 
+def test_a_table_that_is_none(models, tmp_path):
+    """Columns that are read through something else than a table."""
+    writer = _trees.Writer()
+    [kind, parameters, state] = writer.node(models["narrow"])["estimator"]
+    for table in (3, {"same": 0}, {"record": ["Table", {"names": [], "categories": []}]}):
+        tree = {"estimator": [kind, parameters, {**state, "_table": table}]}
+        write_tree(tmp_path / "a", tree, writer.arrays)
+        with pytest.raises(ModelFileError):
+            skgrow.load(tmp_path / "a")
+
+
 def test_other_files(tmp_path):
     save_file({"a": np.ones(3)}, tmp_path / "a")
     with pytest.raises(ModelFileError, match="is no file of skgrow"):
