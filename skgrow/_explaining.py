@@ -9,10 +9,10 @@ from skgrow._reading import read
 from skgrow._shapes import axes_of, purified, shape_rows
 from skgrow._validation import check_device
 from skgrow.bank import features_major, row_chunks
+from skgrow.growth.grown import ROWS_PER_CHUNK
 
 __all__ = ["ExplainingMixin"]
 
-ROWS_PER_CHUNK = 2048
 NAMED_COLUMNS = 3  # a term of more columns is named by the first and the last
 
 
@@ -68,12 +68,11 @@ class ExplainingMixin:
         True
         """
         check_is_fitted(self)
-        check_device(self.device)
-        found = self._contributions(read(self, X))
-        return found[..., 1] - found[..., 0] if found.shape[2] == 2 else found
+        return self._contributions(read(self, X))
 
     def _contributions(self, X):
-        """As `eval_terms`, of inputs as the model reads them, for every class."""
+        """As `eval_terms`, of inputs as the model reads them."""
+        check_device(self.device)
         X = X.astype(self._network.bank.dtype, copy=False)
         terms = _terms(self._network)
         found = np.zeros(
@@ -83,7 +82,7 @@ class ExplainingMixin:
             scaled = self._scaler.transform(X[rows])
             _add_base(found[rows], self._network.bank, terms, scaled, self.device)
             _add_grown(found[rows], self._network.grown, terms, scaled, self.device)
-        return found
+        return found[..., 1] - found[..., 0] if found.shape[2] == 2 else found
 
     def term_importances(self, X, sample_weight=None):
         """Mean absolute contribution of each term around its mean, in logits.
@@ -196,8 +195,6 @@ class ExplainingMixin:
         )  # fmt: skip
         rows, parts = shape_rows(numbers, axes, X[0])
         found = self._contributions(rows)
-        if found.shape[2] == 2:
-            found = found[..., 1] - found[..., 0]
         shapes = {
             term: found[part, number].reshape(
                 *(len(axes[j].points) for j in term), *found.shape[2:]

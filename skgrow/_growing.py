@@ -78,11 +78,6 @@ class GrowingMixin(CallbackSupportMixin):
         `stand` makes where growth stands out of the selection set and its raw inputs.
         Returns the numbers of the rows that were held out.
         """
-        file, progress, n_before = None, None, self.n_branches_
-        if checkpoint is not None:
-            file = _checkpoint(checkpoint, self, (X, y, weight), n_branches, targets)
-            progress = file.resume(self)
-            n_before = file.n_before
         rows = self._affordable(X, y)
         if len(rows) < len(y):  # of a memory map, no other row is touched
             X, y, weight = X[rows], y[rows], weight[rows]
@@ -92,6 +87,11 @@ class GrowingMixin(CallbackSupportMixin):
             estimator_name=type(self).__name__,
             input_name="X",
         )
+        file, progress, n_before = None, None, self.n_branches_
+        if checkpoint is not None:
+            file = _checkpoint(checkpoint, self, (X, y, weight), n_branches, targets)
+            progress = file.resume(self)
+            n_before = file.n_before
         pool, held_out = stratified_split(y, self.validation_fraction, self._seed)
         features = features_major(self._scaler.transform(X), self.device)
         selection = SelectionSet(features, y, weight / weight.mean(), pool, held_out)

@@ -40,7 +40,7 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
     name = type(estimator).__name__
     _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=name)
     weight = _check_sample_weight(sample_weight, y)
-    number = np.unique(y if classes is None else classes, return_inverse=False)
+    number = np.unique(y if classes is None else classes)
     table = Table.of(X, np.searchsorted(number, y).clip(max=len(number) - 1), weight)
     found = table.transform(X)
     if table.is_plain and not np.isnan(found).any():
