@@ -10,12 +10,14 @@ from skgrow.exceptions import (
     UnseenCategoryWarning,
 )
 from skgrow.nam import GrowingNAMClassifier
+from skgrow.nam_regressor import GrowingNAMRegressor
 from skgrow.persistence import load, save
 from skgrow.regions import ImagePatches
 
 __all__ = [
     "ElectionTransferClassifier",
     "GrowingNAMClassifier",
+    "GrowingNAMRegressor",
     "GrowthStoppedWarning",
     "ImagePatches",
     "ModelFileError",

@@ -39,7 +39,7 @@ class Checkpoint:
         free = FREE | {"source"}
         parameters = {k: v for k, v in parameters.items() if k not in free}
         bank = model._network.grown.bank
-        fitted = (model.classes_, model._seed, model._scaler, model._regions, bank)
+        fitted = (model._output_names, model._seed, model._scaler, model._regions, bank)
         self.call = {
             "parameters": digest(parameters),
             "model": digest(type(model).__name__, *fitted),

@@ -76,13 +76,16 @@ class ExplainingMixin:
         X = X.astype(self._network.bank.dtype, copy=False)
         terms = _terms(self._network)
         found = np.zeros(
-            (len(X), len(terms), len(self.classes_)), dtype=self._network.bank.dtype
+            (len(X), len(terms), self._n_outputs), dtype=self._network.bank.dtype
         )
         for rows in row_chunks(len(X), ROWS_PER_CHUNK):
             scaled = self._scaler.transform(X[rows])
+            if self._network.curves is not None:
+                curves = self._network.curves
+                found[rows, : len(curves)] = curves.terms(X[rows])
             _add_base(found[rows], self._network.bank, terms, scaled, self.device)
             _add_grown(found[rows], self._network.grown, terms, scaled, self.device)
-        return found[..., 1] - found[..., 0] if found.shape[2] == 2 else found
+        return self._as_told(found)
 
     def term_importances(self, X, sample_weight=None):
         """Mean absolute contribution of each term around its mean, in logits.
@@ -218,8 +221,11 @@ class ExplainingMixin:
 
     def _level(self):
         """The intercept, as contributions are given."""
-        intercept = self.intercept_
-        return intercept[1] - intercept[0] if len(intercept) == 2 else intercept
+        return self._as_told(self.intercept_)
+
+    def _as_told(self, scores):
+        """Scores of two classes as the log-odds of the second."""
+        return scores[..., 1] - scores[..., 0] if scores.shape[-1] == 2 else scores
 
     def _column_names(self):
         names = getattr(self, "feature_names_in_", None)
@@ -237,7 +243,8 @@ class ExplainingMixin:
 def _terms(network):
     """Number of each term by its columns, in order."""
     regions = np.concatenate([network.bank.regions, network.grown.uses.columns])
-    terms = {}
+    curves = network.curves
+    terms = {} if curves is None else {(j,): j for j in range(len(curves))}
     for region in regions.tolist():
         terms.setdefault(tuple(sorted(set(region))), len(terms))
     return terms

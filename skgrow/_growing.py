@@ -19,6 +19,7 @@ from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.growth.clustering import find_clusters
 from skgrow.growth.rounds import GrowthPlan, Progress, grow_rounds, n_search_rows
 from skgrow.growth.rows import SelectionSet
+from skgrow.losses import CROSS_ENTROPY
 
 __all__ = ["GrowingMixin"]
 
@@ -45,7 +46,7 @@ class GrowingMixin(CallbackSupportMixin):
             X, y_numbers, weight = X[used], y_numbers[used], weight[used]
         return X, y_numbers, weight
 
-    def _check_two_classes(self, y):
+    def _check_varied(self, y):
         """Class numbers of the rows of positive weight must differ."""
         if len(self.classes_) < 2:
             raise ValueError(
@@ -60,10 +61,22 @@ class GrowingMixin(CallbackSupportMixin):
 
     def _too_small(self, y):
         n_pool = len(y) - round(self.validation_fraction * len(y))
-        shares = np.bincount(y) / max(len(y), 1)
-        smallest = shares[shares > 0].min(initial=1.0)
+        smallest = self._smallest_share(y)
         n_verify = n_pool - n_search_rows(n_pool, self.search_rows)
         return selection_too_small(n_verify, smallest, 2 * self.n_verified, self.delta)
+
+    @property
+    def _loss(self):
+        return CROSS_ENTROPY
+
+    @property
+    def _n_outputs(self):
+        return len(self.classes_)
+
+    def _smallest_share(self, y):
+        """Of the rows of a class."""
+        shares = np.bincount(y) / max(len(y), 1)
+        return shares[shares > 0].min(initial=1.0)
 
     def _check_large_enough(self, y, name):
         problem = self._too_small(y)
@@ -94,7 +107,8 @@ class GrowingMixin(CallbackSupportMixin):
             n_before = file.n_before
         pool, held_out = stratified_split(y, self.validation_fraction, self._seed)
         features = features_major(self._scaler.transform(X), self.device)
-        selection = SelectionSet(features, y, weight / weight.mean(), pool, held_out)
+        weight = weight / weight.mean()
+        selection = SelectionSet(features, y, weight, pool, held_out, self._loss)
         if progress is None:
             progress = Progress.of(stand(selection, X))
         else:

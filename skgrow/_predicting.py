@@ -13,10 +13,75 @@ from skgrow._reading import read
 from skgrow._validation import check_device
 from skgrow.exceptions import ModelVersionWarning
 
-__all__ = ["PredictingMixin"]
+__all__ = ["NetworkMixin", "PredictingMixin"]
 
 
-class PredictingMixin:
+class NetworkMixin:
+    """Facts of a fitted `_network`, whatever it predicts."""
+
+    @property
+    def n_branches_(self):
+        """Number of grown branches."""
+        return len(self._fitted("_network").grown)
+
+    @property
+    def n_multiply_adds_(self):
+        """Multiply-adds to predict one row."""
+        network = self._fitted("_network")
+        return network.n_multiply_adds
+
+    @property
+    def grown_branches_(self):
+        """One record a grown branch: what is used where, for which class, and why.
+
+        A list of dicts: region (columns in the order the branch reads them), branch,
+        branch_class, target_class, threshold, span, scale, bias, precision, recall and
+        bound (Hoeffding's lower bound of the precision). On another task, branch_class
+        is the number of the source's output.
+        """
+        return self._fitted("_network").grown.records(
+            self._output_names,
+            getattr(self, "feature_names_in_", None),
+            getattr(self, "_source_classes", None),
+        )
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_skgrow_version": version("skgrow")}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        written, here = state.pop("_skgrow_version", None), version("skgrow")
+        if written != here:
+            warnings.warn(
+                f"This pickle of a {type(self).__name__} was written by skgrow "
+                f"{written or 'of an unknown version'}; this is {here}, and it may not "
+                "work. Files of skgrow.save can be read by later versions.",
+                ModelVersionWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+
+    @property
+    def _output_names(self):
+        return self.classes_
+
+    def _fitted(self, name):
+        try:
+            return vars(self)[name]
+        except KeyError:
+            raise AttributeError(
+                f"this {type(self).__name__} is not fitted yet; call fit first."
+            ) from None
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        check_device(self.device)
+        X = read(self, X)
+        X = X.astype(self._network.grown.bank.dtype, copy=False)
+        return self._network.logits(X, self._scaler, self.device)
+
+
+class PredictingMixin(NetworkMixin):
     """Predictions and facts, from `_network`, `_scaler` and `classes_`."""
 
     def decision_function(self, X):
@@ -58,60 +123,3 @@ class PredictingMixin:
         """Label of highest score for each row, `(n_samples,)`."""
         best = self._logits(X).argmax(axis=1)
         return self.classes_[best]
-
-    @property
-    def n_branches_(self):
-        """Number of grown branches."""
-        return len(self._fitted("_network").grown)
-
-    @property
-    def n_multiply_adds_(self):
-        """Multiply-adds to predict one row."""
-        network = self._fitted("_network")
-        return network.n_multiply_adds
-
-    @property
-    def grown_branches_(self):
-        """One record a grown branch: what is used where, for which class, and why.
-
-        A list of dicts: region (columns in the order the branch reads them), branch,
-        branch_class, target_class, threshold, span, scale, bias, precision, recall and
-        bound (Hoeffding's lower bound of the precision). On another task, branch_class
-        is the number of the source's output.
-        """
-        return self._fitted("_network").grown.records(
-            self.classes_,
-            getattr(self, "feature_names_in_", None),
-            getattr(self, "_source_classes", None),
-        )
-
-    def __getstate__(self):
-        return {**super().__getstate__(), "_skgrow_version": version("skgrow")}
-
-    def __setstate__(self, state):
-        state = dict(state)
-        written, here = state.pop("_skgrow_version", None), version("skgrow")
-        if written != here:
-            warnings.warn(
-                f"This pickle of a {type(self).__name__} was written by skgrow "
-                f"{written or 'of an unknown version'}; this is {here}, and it may not "
-                "work. Files of skgrow.save can be read by later versions.",
-                ModelVersionWarning,
-                stacklevel=2,
-            )
-        super().__setstate__(state)
-
-    def _fitted(self, name):
-        try:
-            return vars(self)[name]
-        except KeyError:
-            raise AttributeError(
-                f"this {type(self).__name__} is not fitted yet; call fit first."
-            ) from None
-
-    def _logits(self, X):
-        check_is_fitted(self)
-        check_device(self.device)
-        X = read(self, X)
-        X = X.astype(self._network.grown.bank.dtype, copy=False)
-        return self._network.logits(X, self._scaler, self.device)

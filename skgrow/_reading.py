@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.utils import check_array, check_X_y
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -34,19 +35,27 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
     y : ndarray of shape (n_samples,)
     """
     estimator._table = None
+    numeric = {"y_numeric": is_regressor(estimator)}
     if not is_frame(X) or not len(X) or not X.shape[1]:
-        return validate_data(estimator, X, y, dtype=DTYPES)
+        return validate_data(estimator, X, y, dtype=DTYPES, **numeric)
     validate_data(estimator, X, skip_check_array=True)
     name = type(estimator).__name__
-    _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=name)
-    weight = _check_sample_weight(sample_weight, y)
-    number = np.unique(y if classes is None else classes)
-    table = Table.of(X, np.searchsorted(number, y).clip(max=len(number) - 1), weight)
+    _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=name, **numeric)
+    table = Table.of(X, *_marks(estimator, y, classes, sample_weight))
     found = table.transform(X)
     if table.is_plain and not np.isnan(found).any():
-        return validate_data(estimator, X, y, dtype=DTYPES)
+        return validate_data(estimator, X, y, dtype=DTYPES, **numeric)
     estimator._table = table
     return check_X_y(found, y, estimator=name, ensure_all_finite="allow-nan")
+
+
+def _marks(estimator, y, classes, sample_weight):
+    """What categories are ordered by, and the weights of the rows."""
+    weight = _check_sample_weight(sample_weight, y)
+    if is_regressor(estimator):
+        return y.astype(np.float64), weight
+    number = np.unique(y if classes is None else classes)
+    return np.searchsorted(number, y).clip(max=len(number) - 1), weight
 
 
 def read(estimator, X, y=None, **checks):
@@ -59,7 +68,7 @@ def read(estimator, X, y=None, **checks):
         no frame.
     """
     table = vars(estimator).get("_table")
-    labels = {} if y is None else {"y": y}
+    labels = {} if y is None else {"y": y, "y_numeric": is_regressor(estimator)}
     if table is None:
         return validate_data(estimator, X, **labels, dtype=DTYPES, reset=False, **checks)
     checks = {"ensure_all_finite": "allow-nan", **checks}
@@ -74,4 +83,6 @@ def read(estimator, X, y=None, **checks):
     found, name = table.transform(X), type(estimator).__name__
     if y is None:
         return check_array(found, estimator=name, **checks)
-    return check_X_y(found, y, estimator=name, **checks)
+    return check_X_y(
+        found, y, estimator=name, y_numeric=is_regressor(estimator), **checks
+    )

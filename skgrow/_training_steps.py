@@ -10,22 +10,29 @@ from sklearn.utils import check_random_state
 from skgrow._progress import fit_task
 from skgrow._validation import check_device, check_hidden_layers, stratified_split
 from skgrow.bank import BranchBank
+from skgrow.curve_fitting import fit_curves
 from skgrow.growth.grown import GrownBranches, Network
-from skgrow.regions import resolve_regions
+from skgrow.interactions import promising_pairs
+from skgrow.regions import Regions, resolve_regions
 from skgrow.scaling import fit_scaler
 from skgrow.training import TrainingData, TrainingPlan, train_bank
 
 __all__ = ["TrainingMixin"]
 
+# Hidden layers by default: those of the paper for patches of an image; for one or two
+# columns of a table fewer and wider layers were better and faster.
+NARROW, SHALLOW, FEW_COLUMNS = (9, 9, 9, 9), (16, 16), 2
 SELECTION_FRACTION = 0.3  # rows that `fit` splits off to grow on
 EARLY_STOPPING_ROWS = 10_000  # "auto" stops early above this, as scikit-learn does
+PAIRS_PER_COLUMN, MAX_PAIRS = 2, 64  # that "auto" trains a branch for
+MAX_GROWN_PAIRS = 500  # and those that growth looks at, in both orders
 
 
 class TrainingMixin:
     """Private steps of the verbs that train, beside those of `GrowingMixin`."""
 
-    def _start(self, X, y, weight):
-        """A fresh, untrained network for these rows."""
+    def _start(self, X, y, weight, with_curves=True):
+        """A fresh network for these rows, its branches untrained."""
         check_device(self.device)
         random_state = check_random_state(self.random_state)
         self._seed = random_state.randint(2**31 - 1)
@@ -33,18 +40,66 @@ class TrainingMixin:
             self.regions, self.grow_regions, X.shape[1], random_state
         )
         self._scaler = fit_scaler(X, weight, self._regions.shared_scale)
-        sizes = check_hidden_layers(self.hidden_layer_sizes)
+        curves, intercept = None, self._first_intercept(y, weight).astype(X.dtype)
+        if with_curves and self._wants_curves():
+            curves, intercept = self._fit_curves(X, y, weight)
+            self._regions = self._promising_regions(
+                X, y, weight, curves.logits(X) + intercept
+            )
+        sizes = self._hidden_layers(self._regions.base.shape[1])
         bank = BranchBank.random(
-            self._regions.base, sizes, len(self.classes_), random_state, X.dtype
+            self._regions.base, sizes, len(intercept), random_state, X.dtype
         )
-        shares = np.bincount(y, weights=weight, minlength=len(self.classes_)) + 1
-        intercept = np.log(shares / shares.sum())
-        intercept = (intercept - intercept.mean()).astype(X.dtype)
-        self._network = Network(bank, GrownBranches.empty(bank), intercept)
+        self._network = Network(bank, GrownBranches.empty(bank), intercept, curves)
         vars(self).pop("_clusters", None)
         self.growth_history_ = []
         self.loss_curve_, self.validation_curve_ = [], []
         self.n_iter_ = 0
+
+    def _hidden_layers(self, region_size):
+        sizes = self.hidden_layer_sizes
+        if isinstance(sizes, str):
+            sizes = NARROW if region_size > FEW_COLUMNS else SHALLOW
+        return check_hidden_layers(sizes)
+
+    def _first_intercept(self, y, weight):
+        shares = np.bincount(y, weights=weight, minlength=len(self.classes_)) + 1
+        intercept = np.log(shares / shares.sum())
+        return intercept - intercept.mean()
+
+    def _wants_curves(self):
+        if isinstance(self.curves, str):
+            return isinstance(self.regions, str) and self.regions == "auto"
+        return self.curves
+
+    def _fit_curves(self, X, y, weight):
+        table = vars(self).get("_table")
+        categorical = np.zeros(X.shape[1], dtype=bool)
+        if table is not None:
+            categorical = np.array([values is not None for values in table.categories])
+        return fit_curves(
+            X, y, weight, categorical, self._loss,
+            n_classes=self._n_outputs,
+            n_replicas=self.n_replicas if len(y) > self.batch_size else 1,
+            seed=self._seed, n_jobs=self.n_jobs,
+        )  # fmt: skip
+
+    def _promising_regions(self, X, y, weight, logits):
+        """Regions of the pairs of columns that curves leave most to do for."""
+        named = isinstance(self.regions, str) and self.regions == "auto"
+        # On few rows the screen would be noise.
+        if not named or X.shape[1] < 2 or len(y) <= self.batch_size:
+            return self._regions
+        scaled = self._scaler.transform(X)
+        left = self._loss.residual(logits, y, weight / weight.mean())
+        pairs = promising_pairs(scaled, left, MAX_GROWN_PAIRS)
+        if not len(pairs):
+            return self._regions
+        growth = self._regions.growth
+        if self.grow_regions is None:
+            growth = np.concatenate([pairs, pairs[:, ::-1]])
+        n_base = min(PAIRS_PER_COLUMN * X.shape[1], MAX_PAIRS)
+        return Regions(pairs[:n_base], growth, shared_scale=False)
 
     def _train(self, X, y, weight, n_passes=None):
         """Train the base branches; with `n_passes`, at a steady rate and to the end."""
@@ -57,6 +112,7 @@ class TrainingMixin:
             one_cycle=n_passes is None,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
+            loss=self._loss,
         )
         network = self._network
         with fit_task(self, "training", plan.max_iter) as step:
@@ -80,21 +136,19 @@ class TrainingMixin:
 
     def _training_rows(self, X, y, weight, n_passes):
         """Training data, and the rows of early stopping or None."""
-        offset = self._network.intercept[None]
-        scaled = self._scaler.transform(X)
-        if len(self._network.grown):
-            offset = self._network.logits(X, self._scaler, self.device)
-            offset -= self._network.bank.logits(scaled, self.device)
+        network, scaled = self._network, self._scaler.transform(X)
+        offset = network.intercept[None]
+        if len(network.grown) or network.curves is not None:
+            offset = network.logits(X, self._scaler, self.device, with_bank=False)
+        everything = TrainingData(scaled, y, weight, offset)
         stop = self.early_stopping
         if stop == "auto":
-            stop = len(y) > EARLY_STOPPING_ROWS
+            few = self.batch_size if network.curves is not None else EARLY_STOPPING_ROWS
+            stop = len(y) > few
         if n_passes is not None or not stop:
-            return TrainingData(scaled, y, weight, offset), None
-        # Rows are drawn before training: growth has not begun, one offset serves all.
+            return everything, None
         parts = stratified_split(y, self.validation_fraction, self._seed)
-        return tuple(
-            TrainingData(scaled[rows], y[rows], weight[rows], offset) for rows in parts
-        )
+        return tuple(everything.take(rows) for rows in parts)
 
     def _report_training(self, plan, step, n_done, loss, validation_loss):
         if self.verbose and n_done % max(1, plan.max_iter // 10) == 0:

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from skgrow.bank import BranchBank
+from skgrow.curves import Curves
 from skgrow.election import ElectionTransferClassifier
 from skgrow.exceptions import ModelFileError
 from skgrow.growth.candidates import Candidates
@@ -25,6 +26,7 @@ from skgrow.growth.nominees import Nominees
 from skgrow.growth.rounds import Progress
 from skgrow.growth.voting import Electorate, Tally
 from skgrow.nam import GrowingNAMClassifier
+from skgrow.nam_regressor import GrowingNAMRegressor
 from skgrow.regions import ImagePatches, Regions
 from skgrow.scaling import PixelScaler, QuantileScaler
 from skgrow.tables import Table
@@ -34,18 +36,19 @@ __all__ = ["ESTIMATORS", "Reader", "Writer"]
 RECORDS = {
     cls.__name__: cls
     for cls in (
-        BranchBank, Candidates, Clusters, Counting, Electorate, GrownBranches,
+        BranchBank, Candidates, Clusters, Counting, Curves, Electorate, GrownBranches,
         ImagePatches, Masking, Network, Nominees, PixelScaler, Progress, QuantileScaler,
         Regions, Table, Tally,
     )
 }  # fmt: skip
 ESTIMATORS = {
-    cls.__name__: cls for cls in (GrowingNAMClassifier, ElectionTransferClassifier)
+    cls.__name__: cls
+    for cls in (GrowingNAMClassifier, GrowingNAMRegressor, ElectionTransferClassifier)
 }
 STATE = (
     "classes_", "n_features_in_", "feature_names_in_", "growth_history_", "loss_curve_",
     "validation_curve_", "n_iter_", "_network", "_scaler", "_regions", "_seed",
-    "_clusters", "_source_classes", "_table",
+    "_clusters", "_source_classes", "_table", "_target",
 )  # fmt: skip
 PLAIN = (type(None), bool, int, str)
 SHARED = {"array", "bits", "strings", "record", "estimator", "frozen", "random_state"}

@@ -157,12 +157,15 @@ def selection_too_small(n_verify, smallest_share, n_tested, delta):
 def stratified_split(y, fraction, seed):
     """Row numbers of two parts, the second `fraction` of the rows, both ascending.
 
-    Stratified by class where every class has a row for each part.
+    Stratified by class where `y` holds class numbers, and every class has a row for each
+    part.
     """
     n_second = max(1, round(fraction * len(y)))
-    counts = np.bincount(y)
-    counts = counts[counts > 0]
-    possible = counts.min() > 1 and min(n_second, len(y) - n_second) >= len(counts)
+    possible = y.dtype.kind == "i"
+    if possible:
+        counts = np.bincount(y)
+        counts = counts[counts > 0]
+        possible = counts.min() > 1 and min(n_second, len(y) - n_second) >= len(counts)
     first, second = train_test_split(
         np.arange(len(y)),
         test_size=n_second,

@@ -383,7 +383,7 @@ class ElectionTransferClassifier(
                 "classes; give at least one row of each class."
             )
         X, y, weight = self._encode(X, y, sample_weight)
-        self._check_two_classes(y)
+        self._check_varied(y)
         random_state = check_random_state(self.random_state)
         self._seed = random_state.randint(2**31 - 1)
         region_size = bank.regions.shape[1]

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
 )
-from sklearn.utils.validation import check_is_fitted
 
-from skgrow._explaining import ExplainingMixin
-from skgrow._growing import GrowingMixin
+from skgrow._nam_verbs import CONSTRAINTS, NAMMixin
 from skgrow._predicting import PredictingMixin
 from skgrow._reading import read, read_first
-from skgrow._training_steps import TrainingMixin
-from skgrow._validation import check_device, check_n_branches, unchanged_on_error
-from skgrow.growth.masking import Masking
-from skgrow.regions import ImagePatches
+from skgrow._validation import unchanged_on_error
 
 __all__ = ["GrowingNAMClassifier"]
 
 
-class GrowingNAMClassifier(
-    GrowingMixin,
-    TrainingMixin,
-    ExplainingMixin,
-    PredictingMixin,
-    ClassifierMixin,
-    BaseEstimator,
-):
+class GrowingNAMClassifier(NAMMixin, PredictingMixin, ClassifierMixin, BaseEstimator):
     """Neural additive model that grows by using its trained branches again.
 
     The network is a sum of small MLP branches, each on a few input columns, formula
@@ -59,8 +45,16 @@ class GrowingNAMClassifier(
     grow_regions : same as `regions`, default=None
         Where growth may look. None means all regions of the same kind: patches at
         stride 1, all ordered pairs.
-    hidden_layer_sizes : tuple of int, default=(9, 9, 9, 9)
-        Width of each hidden layer of a branch.
+    curves : bool or "auto", default="auto"
+        Fit a curve for every column before the branches, see `Curves`. "auto" does so
+        with `regions="auto"`.
+    n_replicas : int, default=4
+        Fits of the curves that leave out a fold of the rows each; their mean is taken,
+        and their spread gives the bands of the plots. With 1, or up to `batch_size`
+        rows, there is one fit of all rows and no band.
+    hidden_layer_sizes : tuple of int or "auto", default="auto"
+        Width of each hidden layer of a branch. "auto" is (9, 9, 9, 9), and (16, 16) for
+        branches of one or two columns.
     n_branches : int, default=0
         Branches to grow at the end of `fit`, on 30 % of the rows which are split off
         for it. With 0, call `grow`.
@@ -169,42 +163,8 @@ class GrowingNAMClassifier(
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's way
-        "regions": [
-            StrOptions({"auto", "features", "pairs"}),
-            ImagePatches,
-            "array-like",
-        ],
-        "grow_regions": [
-            StrOptions({"auto", "features", "pairs"}),
-            ImagePatches,
-            "array-like",
-            None,
-        ],
-        "hidden_layer_sizes": ["array-like"],
-        "n_branches": [Interval(Integral, 0, None, closed="left")],
-        "matching": [StrOptions({"both", "clusters", "exhaustive"})],
-        "round_size": [Interval(Integral, 1, None, closed="left")],
-        "delta": [Interval(Real, 0, 1, closed="neither")],
-        "search_regions": [Interval(Integral, 1, None, closed="left")],
-        "search_rows": [Interval(Integral, 1, None, closed="left")],
-        "n_verified": [Interval(Integral, 1, None, closed="left")],
-        "refit": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "n_rounds_no_change": [Interval(Integral, 1, None, closed="left")],
-        "max_time": [Interval(Real, 0, None, closed="neither"), None],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        **CONSTRAINTS,
         "class_weight": [StrOptions({"balanced"}), dict, None],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
-        "device": [str],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -212,7 +172,9 @@ class GrowingNAMClassifier(
         regions="auto",
         *,
         grow_regions=None,
-        hidden_layer_sizes=(9, 9, 9, 9),
+        curves="auto",
+        n_replicas=4,
+        hidden_layer_sizes="auto",
         n_branches=0,
         matching="both",
         round_size=100,
@@ -240,6 +202,8 @@ class GrowingNAMClassifier(
     ):
         self.regions = regions
         self.grow_regions = grow_regions
+        self.curves = curves
+        self.n_replicas = n_replicas
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_branches = n_branches
         self.matching = matching
@@ -265,47 +229,6 @@ class GrowingNAMClassifier(
         self.n_jobs = n_jobs
         self.device = device
         self.verbose = verbose
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
-        """Train the base branches, and grow `n_branches` if that is not 0.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Inputs on any scale. Columns of a frame may hold text, categories and
-            booleans too, and gaps; without `ImagePatches`.
-        y : array-like of shape (n_samples,)
-            Class labels of any kind.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, 0 or more.
-
-        Returns
-        -------
-        self : GrowingNAMClassifier
-
-        Raises
-        ------
-        ValueError
-            If an input or a parameter cannot be used; a model fitted before is then
-            left as it was.
-        """
-        check_n_branches(self.n_branches)
-        with unchanged_on_error(self):
-            if self.warm_start and hasattr(self, "classes_"):
-                return self._fit_warm(X, y, sample_weight)
-            X, y = read_first(self, X, y, sample_weight)
-            check_classification_targets(y)
-            self.classes_ = np.unique(y)
-            X, y, weight = self._encode(X, y, sample_weight)
-            self._check_two_classes(y)
-            base, selection = self._split_for_growth(y)
-            self._start(X[base], y[base], weight[base])
-            self._train(X[base], y[base], weight[base])
-            if len(selection):
-                rows = (X[selection], y[selection], weight[selection])
-                self._grow(*rows, self.n_branches, self._masking)
-        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -342,82 +265,13 @@ class GrowingNAMClassifier(
                 X, y = read_first(self, X, y, sample_weight, self.classes_)
             else:
                 X, y = read(self, X, y)
-            X, y, weight = self._encode(X, y, sample_weight)
-            if fresh:
-                self._start(X, y, weight)
-            self._train(X, y, weight, n_passes=1)
-        return self
+            return self._one_pass(X, y, sample_weight, fresh)
 
-    def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
-        """Add branches that pass the tests on labelled rows; train nothing else.
-
-        Interrupting (Ctrl-C) keeps the rounds that are done.
-
-        Parameters
-        ----------
-        X_sel : array-like of shape (n_samples, n_features)
-            Selection rows. The training rows will do, fresh rows are better.
-        y_sel : array-like of shape (n_samples,)
-            Labels among `classes_`.
-        n_branches : int
-            Branches to add at most. Fewer are added, with a warning, when no more
-            qualify or the held-out loss stops falling.
-        sample_weight : array-like of shape (n_samples,), default=None
-        checkpoint : str or path-like, default=None
-            File that is written after each round. The same call made again, in another
-            process too, continues where the file stands and ends with the model of an
-            unbroken run; after the last round it returns at once.
-
-        Returns
-        -------
-        self : GrowingNAMClassifier
-
-        Raises
-        ------
-        ValueError
-            If an input cannot be used, or there are too few rows to test anything; the
-            model is then left as it was.
-        ModelFileError
-            If `checkpoint` is a file that is no model of skgrow, or damaged.
-
-        Warns
-        -----
-        GrowthStoppedWarning
-            If fewer than `n_branches` were added; the message says why.
-        """
-        check_is_fitted(self)
-        self._validate_params()
-        check_device(self.device)
-        n_branches = check_n_branches(n_branches)
-        # Rows may be sampled; those that growth uses are checked there.
-        X, y = read(self, X_sel, y_sel, ensure_all_finite=False)
-        X, y, weight = self._encode(X, y, sample_weight)
-        if not n_branches:
-            return self
-        self._check_large_enough(y, "X_sel")
-        with unchanged_on_error(self):
-            self._grow(X, y, weight, n_branches, self._masking, checkpoint)
-        return self
-
-    def _masking(self, selection, X):
-        logits = self._network.logits(X, self._scaler, self.device)
-        return Masking(self._network, selection, logits, self.refit)
-
-    @property
-    def bank_(self):
-        """The base branches, a `BranchBank`."""
-        return self._fitted("_network").bank
+    def _learn_target(self, y, sample_weight):
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
 
     @property
     def intercept_(self):
-        """Logits of the classes before any branch speaks, `(n_classes,)`."""
+        """Logits of the classes before any term speaks, `(n_classes,)`."""
         return self._fitted("_network").intercept
-
-    @property
-    def n_parameters_(self):
-        """Trained numbers: branches, two a grown branch, intercepts once they train."""
-        network = self._fitted("_network")
-        banks = {id(bank): bank for bank in (network.bank, network.grown.bank)}
-        trained = sum(bank.n_parameters for bank in banks.values())
-        n_intercepts = len(network.intercept) if self.n_branches_ else 0
-        return trained + 2 * self.n_branches_ + n_intercepts

@@ -46,8 +46,8 @@ class Table:
         Parameters
         ----------
         X : pandas.DataFrame or polars.DataFrame of shape (n_samples, n_features)
-        y : ndarray of int64 of shape (n_samples,)
-            Class numbers.
+        y : ndarray of shape (n_samples,)
+            Class numbers, or targets of a regressor.
         sample_weight : ndarray of shape (n_samples,)
 
         Returns
@@ -166,7 +166,7 @@ def _codes(values, categories):
 
 
 def _ordered(name, values, y, sample_weight):
-    """Distinct values of a column, in the order of the mixture of classes.
+    """Distinct values of a column, in the order of the mean target or mixture of classes.
 
     The smoothed shares of the classes, less those of all rows, are projected on the
     direction in which they differ most; with two classes that is the share of one.
@@ -181,10 +181,14 @@ def _ordered(name, values, y, sample_weight):
             f"column {name!r} holds values that are no categories ({error}): "
             f"{_shown(values)}."
         ) from error
-    counts = np.zeros((len(distinct), y.max() + 1))
-    np.add.at(counts, (code, y[known]), sample_weight[known])
-    prior = counts.sum(axis=0) / max(counts.sum(), np.finfo(float).tiny)
-    size = counts.sum(axis=1, keepdims=True)
+    y, weight = y[known], sample_weight[known]
+    size = np.bincount(code, weights=weight, minlength=len(distinct))[:, None]
+    if y.dtype.kind == "i":
+        counts = np.zeros((len(distinct), y.max(initial=0) + 1))
+        np.add.at(counts, (code, y), weight)
+    else:
+        counts = np.bincount(code, weights=weight * y, minlength=len(distinct))[:, None]
+    prior = counts.sum(axis=0) / max(size.sum(), np.finfo(float).tiny)
     shift = (counts + SMOOTHING * prior) / (size + SMOOTHING) - prior
     order = np.arange(len(distinct))
     if len(distinct) > 1:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
 from skgrow.bank import row_chunks, training_logits
+from skgrow.losses import CROSS_ENTROPY
 
 __all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "train_bank"]
 
@@ -21,8 +21,8 @@ class TrainingData:
     ----------
     X : ndarray of shape (n_samples, n_features)
         Scaled inputs.
-    y : ndarray of int64 of shape (n_samples,)
-        Class numbers.
+    y : ndarray of shape (n_samples,)
+        Class numbers, or targets of a regressor.
     sample_weight : ndarray of shape (n_samples,)
     offset : ndarray of shape (n_samples, n_classes) or (1, n_classes)
         Logits that are added to the bank's and not trained.
@@ -32,6 +32,11 @@ class TrainingData:
     y: np.ndarray
     sample_weight: np.ndarray
     offset: np.ndarray
+
+    def take(self, rows):
+        """The given rows."""
+        offset = self.offset if len(self.offset) == 1 else self.offset[rows]
+        return TrainingData(self.X[rows], self.y[rows], self.sample_weight[rows], offset)
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class TrainingPlan:
     one_cycle: bool = True
     tol: float = 1e-4
     n_iter_no_change: int = 10
+    loss: object = CROSS_ENTROPY
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class TrainingRecord:
 
 
 def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", report=None):
-    """Minimise the weighted cross-entropy of the summed logits with Adam.
+    """Minimise the weighted loss of the summed logits with Adam.
 
     Parameters
     ----------
@@ -122,7 +128,7 @@ def _step(bank, rows, batch, columns, weights, biases, optimizer, plan):
     inputs = X[batch][:, columns].T.reshape(*bank.regions.shape, -1)
     logits = training_logits(inputs, weights, biases).T  # (rows, n_classes)
     logits = logits + (offset if len(offset) == 1 else offset[batch])
-    losses = cross_entropy(logits, y[batch], reduction="none")
+    losses = plan.loss.of_tensors(logits, y[batch])
     batch_weight = sample_weight[batch]
     total = (losses * batch_weight).sum()
     loss = total / batch_weight.sum()
@@ -165,7 +171,7 @@ class _Stopper:
                 inputs = X[rows][:, columns].T.reshape(*self.bank.regions.shape, -1)
                 logits = training_logits(inputs, weights, biases).T
                 logits = logits + (offset if len(offset) == 1 else offset[rows])
-                losses = cross_entropy(logits, y[rows], reduction="none")
+                losses = self.plan.loss.of_tensors(logits, y[rows])
                 total += float(losses @ sample_weight[rows])
         return total / float(sample_weight.sum())
 

@@ -426,7 +426,7 @@ def test_early_stopping_restores_the_best_weights(monkeypatch):
     assert np.argmin(curve) < len(curve) - 1
     (rows,) = held_out
     assert len(rows.y) == 40
-    logits = nam.bank_.logits(rows.X) + nam.intercept_
+    logits = nam.bank_.logits(rows.X) + rows.offset
     losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(40), rows.y]
     assert np.isclose(losses.mean(), min(curve))
 

@@ -16,7 +16,6 @@ from skgrow.growth.qualification import (
     scan_thresholds,
     surprise,
 )
-from skgrow.growth.rows import loss_and_accuracy, residual
 from skgrow.growth.screening import (
     MIN_SUPPORT,
     candidate_outputs,
@@ -34,7 +33,8 @@ from skgrow.growth.selection import (
     select_votes,
     vote_gains,
 )
-from skgrow.growth.tuning import Masks, fit_masks, mask_loss
+from skgrow.growth.tuning import PRIOR, Masks, fit_masks, mask_loss
+from skgrow.losses import CROSS_ENTROPY
 
 K, SIZE, N_BRANCHES, N_FEATURES = 3, 2, 4, 5
 
@@ -117,7 +117,7 @@ def finite_difference(function, x, step=1e-5):
 
 def test_residual_is_the_gradient_and_curvature_of_the_loss():
     _, y, logits, weight = random_rows(12)
-    now = residual(logits, y, weight)
+    now = CROSS_ENTROPY.residual(logits, y, weight)
     slope = finite_difference(lambda z: loss_of(z, y, weight), logits)
     np.testing.assert_allclose(now.gradient, -slope, atol=1e-8)
     for t in range(K):
@@ -140,7 +140,8 @@ def test_residual_is_the_gradient_and_curvature_of_the_loss():
 
 def test_loss_and_accuracy():
     _, y, logits, weight = random_rows(50)
-    loss, accuracy = loss_and_accuracy(logits, y, weight)
+    loss = np.average(CROSS_ENTROPY.of_rows(logits, y), weights=weight)
+    accuracy = CROSS_ENTROPY.score(logits, y, weight)
     assert np.isclose(loss, loss_of(logits, y, weight) / weight.sum())
     hits = [row.argmax() == label for row, label in zip(logits, y, strict=True)]
     assert np.isclose(accuracy, weight @ np.array(hits) / weight.sum())
@@ -172,7 +173,7 @@ def plain_gain_and_step(value, now, t):
 
 def test_gain_and_step_is_a_joint_newton_step_with_the_intercept():
     _, y, logits, weight = random_rows(40)
-    now = residual(logits, y, weight)
+    now = CROSS_ENTROPY.residual(logits, y, weight)
     values = np.maximum(np.random.RandomState(0).normal(size=(9, 40)), 0)
     for t in range(K):
         block = torch.tensor(values)
@@ -206,7 +207,7 @@ def test_screen_plain_finds_what_a_brute_force_search_finds():
     bank = random_bank()
     X, y, logits, _ = random_rows(97)
     weight = np.ones(97)
-    now = residual(0.3 * logits, y, weight)
+    now = CROSS_ENTROPY.residual(0.3 * logits, y, weight)
     regions = np.array([7, 8, 30])
     columns = np.array([[3, 0], [1, 4], [0, 2]])
     features = features_major(X)
@@ -237,7 +238,7 @@ def test_screen_plain_finds_what_a_brute_force_search_finds():
 
 def test_screen_plain_keeps_the_best_of_each_region():
     bank, (X, y, logits, weight) = random_bank(), random_rows(90)
-    now = residual(0.3 * logits, y, weight)
+    now = CROSS_ENTROPY.residual(0.3 * logits, y, weight)
     regions, columns = np.arange(40), np.tile([[3, 0], [1, 4]], (20, 1))
     features = features_major(X)
     everything = screen_plain(bank, features, now, regions, columns, n_keep=10_000)
@@ -251,7 +252,7 @@ def test_screen_matched_finds_what_a_brute_force_search_finds():
     """Of the classes, each matched candidate takes the one of highest gain."""
     bank, (X, y, logits, weight) = random_bank(), random_rows(150)
     weight = np.ones(150)
-    now = residual(0.3 * logits, y, weight)
+    now = CROSS_ENTROPY.residual(0.3 * logits, y, weight)
     candidates = random_candidates(300)  # more than one chunk
     features = features_major(X)
     found = screen_matched(bank, features, now, candidates)
@@ -334,7 +335,7 @@ def test_hoeffding_bound_holds_for_all_candidates_together(weighted):
         y = (rng.uniform(size=n_rows) < 0.4).astype(int)
         weight = rng.uniform(0.2, 3, size=n_rows) if weighted else np.ones(n_rows)
         fired = (rng.uniform(size=(n_candidates, n_rows)) < 0.5).astype(float)
-        now = residual(np.zeros((n_rows, 2)), y, weight)
+        now = CROSS_ENTROPY.residual(np.zeros((n_rows, 2)), y, weight)
         target = np.ones(n_candidates, dtype=int)
         args = (fired, target, now)
         found = qualify(*args, n_tested=n_candidates, delta=delta)
@@ -395,7 +396,7 @@ def test_qualify_in_a_plain_loop(n_tested, delta):
     voice = strength * (y == target[:, None]) + rng.normal(size=(m, n))
     values = np.maximum(voice - 1, 0)
     values[-1] = 0
-    now = residual(logits, y, weight)
+    now = CROSS_ENTROPY.residual(logits, y, weight)
     found = qualify(values, target, now, n_tested=n_tested, delta=delta)
     expected = [
         plain_qualify(v, t, y, logits, weight, n_tested, delta)
@@ -429,7 +430,7 @@ def test_each_condition_can_fail_alone(condition):
         value[y == 1] = np.where(rng.uniform(size=(y == 1).sum()) < 0.1, 0.5, 0)
     else:  # it speaks on nearly all rows, a little louder on its own
         value = np.where(t, 1.0, 0.8) * np.ones(n)
-    now = residual(logits, y, np.ones(n))
+    now = CROSS_ENTROPY.residual(logits, y, np.ones(n))
     found = qualify(value[None], np.array([0]), now, n_tested=100, delta=0.05)
     means = [value[y == k].mean() for k in range(K)]
     met = {
@@ -444,7 +445,7 @@ def test_each_condition_can_fail_alone(condition):
 def test_a_class_without_rows_is_no_rival():
     y = np.array([0] * 100 + [1] * 100)
     value = np.concatenate([np.ones(100), np.zeros(100)])
-    now = residual(np.zeros((200, 3)), y, np.ones(200))
+    now = CROSS_ENTROPY.residual(np.zeros((200, 3)), y, np.ones(200))
     target = np.array([0, 2])
     found = qualify(np.stack([value] * 2), target, now, n_tested=2, delta=0.05)
     assert found.passed.tolist() == [True, False]
@@ -487,7 +488,7 @@ def test_scan_thresholds_finds_what_a_brute_force_search_finds():
     outputs = strength * (y == target[:, None]) + rng.normal(size=(m, n))
     outputs[::3] = np.round(outputs[::3], 1)  # ties
     outputs[::4, ::3] = -np.inf  # outside an input bound
-    now = residual(logits, y, weight)
+    now = CROSS_ENTROPY.residual(logits, y, weight)
     threshold, gain = scan_thresholds(outputs, target, now, GROWTH, ASKED)
     expected = [plain_scan(o, t, now) for o, t in zip(outputs, target, strict=True)]
     np.testing.assert_allclose(gain, [best for best, _, _ in expected], atol=1e-12)
@@ -507,7 +508,7 @@ def test_rounding_moves_no_row_across_a_threshold(dtype):
         dtype
     )
     few_ulps = 1 + np.finfo(dtype).eps * rng.randint(-5, 6, size=outputs.shape)
-    now = residual(logits.astype(dtype), y, np.ones(200))
+    now = CROSS_ENTROPY.residual(logits.astype(dtype), y, np.ones(200))
     threshold, gain = scan_thresholds(outputs, target, now, GROWTH, ASKED)
     assert (gain > 0).sum() > 10
     threshold = threshold[gain > 0, None]
@@ -525,7 +526,7 @@ def test_a_constant_output_has_no_threshold():
     _, y, logits, weight = random_rows(50)
     outputs = np.stack([np.full(50, 0.3), np.full(50, -np.inf)])
     target = np.array([0, 1])
-    now = residual(logits, y, weight)
+    now = CROSS_ENTROPY.residual(logits, y, weight)
     _, gain = scan_thresholds(outputs, target, now, GROWTH, ASKED)
     np.testing.assert_array_equal(gain, [0, 0])
 
@@ -546,7 +547,7 @@ def test_select_stagewise_in_a_plain_loop():
     np.testing.assert_array_equal(logits, given)
     scores, expected, trials = given.copy(), [], [None] * m
     for i in range(12):
-        now = residual(scores, y, weight)
+        now = CROSS_ENTROPY.residual(scores, y, weight)
         for j, (v, t) in enumerate(zip(values, target, strict=True)):
             if i % PICKS_PER_REFRESH == 0 or t == target[expected[-1]]:
                 trials[j] = plain_gain_and_step(v, now, t)
@@ -563,7 +564,7 @@ def test_select_stagewise_in_a_plain_loop():
 
 def loss_by_vote(logits, y, weight, t, moved):
     """Mean loss to second order in what one class's scores are moved by."""
-    now = residual(logits, y, weight)
+    now = CROSS_ENTROPY.residual(logits, y, weight)
     first = now.gradient[:, t] @ moved
     return -(first - now.curvature[:, t] @ moved**2 / 2) / len(y)
 
@@ -638,7 +639,7 @@ def tuning_problem(m=7, n=150, seed=0):
     return values, target, 0.3 * logits, y, weight
 
 
-def plain_mask_loss(flat, values, target, offset, y, weight):
+def plain_loss(flat, values, target, offset, y, weight):
     """Formula (16) row by row, branch by branch."""
     m = len(target)
     a, b, c = flat[:m], flat[m : 2 * m], flat[2 * m :]
@@ -661,7 +662,7 @@ def test_mask_loss_and_its_gradient():
     )  # fmt: skip
 
     def plain(x):
-        return plain_mask_loss(x, values, target, offset, y, weight)
+        return plain_loss(x, values, target, offset, y, weight)
 
     assert np.isclose(loss, plain(flat), rtol=1e-12)
     np.testing.assert_allclose(gradient, finite_difference(plain, flat), atol=1e-9)
@@ -676,6 +677,11 @@ def test_fit_masks_reaches_the_optimum():
     )
     data = (values, target, offset, y, weight)
     bounds = [(0, None)] * 14 + [(None, None)] * K
+
+    def plain_mask_loss(x, *data):
+        prior = np.sum(x[:14] ** 2) / (2 * PRIOR**2 * len(y))
+        return plain_loss(x, *data) + prior
+
     other = minimize(
         plain_mask_loss, np.full(14 + K, 0.5), args=data, bounds=bounds,
         method="SLSQP", options={"ftol": 1e-12, "maxiter": 500},
@@ -714,7 +720,7 @@ def test_fit_masks_of_no_branch_fits_the_intercept():
     masks = fit_masks(
         values[:0], target[:0], offset, y, weight, start=Masks.zeros(0, K), max_iter=200
     )
-    now = residual(offset + masks.intercept, y, weight / weight.sum())
+    now = CROSS_ENTROPY.residual(offset + masks.intercept, y, weight / weight.sum())
     np.testing.assert_allclose(now.gradient.sum(axis=0), 0, atol=1e-4)
 
 

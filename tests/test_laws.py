@@ -62,7 +62,7 @@ def arrays_of(thing):
             found.update({f"{name}[{i}]": array for i, array in enumerate(value)})
         elif isinstance(value, np.ndarray):
             found[name] = value
-        else:
+        elif value is not None:
             nested = arrays_of(value)
             found.update({f"{name}.{key}": array for key, array in nested.items()})
     return found

@@ -17,7 +17,7 @@ from skgrow.growth.matching import (
     propose_matches,
     transfer,
 )
-from skgrow.growth.rows import residual
+from skgrow.losses import CROSS_ENTROPY
 
 N_CLASSES = 3
 N_BRANCHES = 3
@@ -51,7 +51,7 @@ def with_unit(features):
 
 
 def propose(bank, features, y, logits, **options):
-    left = residual(logits, y, np.ones(len(y)))
+    left = CROSS_ENTROPY.residual(logits, y, np.ones(len(y)))
     columns = np.array(list(REGIONS.values()))[:, : bank.regions.shape[1]]
     return propose_matches(
         bank,
@@ -185,7 +185,7 @@ def test_capture_sums_the_row_weights_near_the_best_centre():
         ranking="capture",
         capture_fraction=0.1,
     )
-    gradient = residual(logits, y, np.ones(len(y))).gradient
+    gradient = CROSS_ENTROPY.residual(logits, y, np.ones(len(y))).gradient
     for i in range(len(found)):
         at = found.branch[i], found.branch_class[i]
         x_b = found.scale[i] * features[found.columns[i]].T + found.shift[i]
@@ -209,7 +209,7 @@ def test_gain_ranks_the_branch_that_the_residual_asks_for_first():
     asked[:, np.argmax([value[y == k].mean() for k in range(N_CLASSES)])] = (
         value - value.mean()
     )  # by condition (3) it can speak for no other class
-    left = replace(residual(logits, y, np.ones(100)), gradient=asked)
+    left = replace(CROSS_ENTROPY.residual(logits, y, np.ones(100)), gradient=asked)
     left = replace(left, curvature=np.ones((100, N_CLASSES)))
     where = np.array([REGIONS[wanted.region[0]]])
     seen = (with_unit(features), y, left)
@@ -298,7 +298,7 @@ def test_huge_peaks_do_not_overflow():
 
 def test_no_regions():
     bank, (features, y, logits) = make_bank(), make_rows()
-    left = residual(logits, y, np.ones(len(y)))
+    left = CROSS_ENTROPY.residual(logits, y, np.ones(len(y)))
     none = np.zeros(0, dtype=np.int64)
     clusters = get_clusters(bank)
     columns = np.zeros((0, 4), dtype=np.int64)
@@ -314,7 +314,9 @@ def test_unknown_ranking():
 def test_nearest_centre_is_divided_by_its_weight():
     bank, (features, y, logits) = make_bank(), make_rows()
     source = matching._Source.prepare(bank, get_clusters(bank), 0.2)
-    rows = matching._Rows(with_unit(features), y, residual(logits, y, np.ones(len(y))))
+    rows = matching._Rows(
+        with_unit(features), y, CROSS_ENTROPY.residual(logits, y, np.ones(len(y)))
+    )
     view = matching._view(source, rows, 5, np.arange(4), 1)
     assert len(np.unique(source.owner)) < len(source.owner)
     for owner in np.unique(source.owner):

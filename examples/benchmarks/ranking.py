@@ -29,8 +29,8 @@ from skgrow.bank import BranchBank, features_major
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import find_clusters
 from skgrow.growth.matching import propose_matches
-from skgrow.growth.rows import Residual, residual
 from skgrow.growth.screening import screen_folded
+from skgrow.losses import CROSS_ENTROPY, Residual
 from skgrow.scaling import fit_scaler
 from skgrow.training import TrainingData, TrainingPlan, train_bank
 
@@ -136,7 +136,7 @@ def train_base(X, y, setting):
 
 def make_rows(bank, X, y, where):
     X, y = X[where], y[where]
-    left = residual(bank.logits(X), y, np.ones(len(y)))
+    left = CROSS_ENTROPY.residual(bank.logits(X), y, np.ones(len(y)))
     return Rows(features_major(X), y, left)
 
 

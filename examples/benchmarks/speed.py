@@ -32,10 +32,10 @@ from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import find_clusters
 from skgrow.growth.grown import GrownBranches, Network
 from skgrow.growth.matching import propose_matches
-from skgrow.growth.rows import residual
 from skgrow.growth.screening import screen_plain, threshold_values
 from skgrow.growth.selection import select_stagewise
 from skgrow.growth.tuning import Masks, fit_masks
+from skgrow.losses import CROSS_ENTROPY
 from skgrow.regions import resolve_regions
 from skgrow.scaling import PixelScaler
 from skgrow.training import TrainingData, TrainingPlan, train_bank
@@ -93,7 +93,7 @@ class Bench:
         )
         zeros = np.zeros((sizes.n_rows, sizes.n_classes), dtype=np.float32)
         self.weight = np.ones(sizes.n_rows, dtype=np.float32)
-        self.zeros, self.now = zeros, residual(zeros, self.y, self.weight)
+        self.zeros, self.now = zeros, CROSS_ENTROPY.residual(zeros, self.y, self.weight)
         self.state = state
 
     @property

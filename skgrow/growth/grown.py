@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from skgrow.bank import BranchBank, features_major, row_chunks
+from skgrow.curves import Curves
 from skgrow.growth.candidates import Candidates, FoldedBranches
 
 __all__ = ["GrownBranches", "GrownRunner", "Network"]
@@ -215,7 +216,7 @@ def _distinct_outputs(uses):
 
 @dataclass(frozen=True)
 class Network:
-    """All that predicts: the base bank, the grown branches and the intercept.
+    """All that predicts: curves, the base bank, the grown branches and the intercept.
 
     Attributes
     ----------
@@ -224,24 +225,32 @@ class Network:
     grown : GrownBranches
     intercept : ndarray of shape (n_classes,)
         Logits added to every row.
+    curves : Curves or None
     """
 
     bank: BranchBank
     grown: GrownBranches
     intercept: np.ndarray
+    curves: Curves | None = None
 
     @property
     def n_multiply_adds(self):
         """Multiply-adds to predict one row."""
-        return self.bank.n_multiply_adds + self.grown.n_multiply_adds
+        n_curves = 0 if self.curves is None else len(self.curves)
+        between = 2 * n_curves * len(self.intercept)  # two knots a column and class
+        return self.bank.n_multiply_adds + self.grown.n_multiply_adds + between
 
-    def logits(self, X, scaler, device="cpu"):
+    def logits(self, X, scaler, device="cpu", with_bank=True):
         """Logits of raw inputs `X` (n_samples, n_features), in chunks of rows."""
         logits = np.empty((len(X), len(self.intercept)), dtype=self.bank.dtype)
         runner = self.grown.runner(device)
         for rows in row_chunks(len(X), ROWS_PER_CHUNK):
             scaled = scaler.transform(X[rows])
-            logits[rows] = self.bank.logits(scaled, device) + self.intercept
+            logits[rows] = self.intercept
+            if with_bank:
+                logits[rows] += self.bank.logits(scaled, device)
+            if self.curves is not None:
+                logits[rows] += self.curves.logits(X[rows])
             if len(self.grown):
                 added = runner.logits(features_major(scaled, device))
                 logits[rows] += added.T.cpu().numpy()

@@ -62,6 +62,7 @@ class Masking:
                 qualified.values, qualified.branches.uses.target, now.logits[rows],
                 self.selection.y[rows], self.selection.sample_weight[rows],
                 n_picks=n_before + n_picks - len(now.network.grown),
+                loss=self.selection.loss,
             )  # fmt: skip
             if not len(picks):
                 break
@@ -115,7 +116,7 @@ class Masking:
         return fit_masks(
             values[:, pool], branches.uses.target, offset[pool],
             self.selection.y[pool], self.selection.sample_weight[pool],
-            start=start, max_iter=max_iter,
+            start=start, max_iter=max_iter, loss=self.selection.loss,
         )  # fmt: skip
 
 

@@ -21,8 +21,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from skgrow.bank import BranchBank, input_columns
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import MIN_SPREAD, Clusters
-from skgrow.growth.rows import Residual
 from skgrow.growth.screening import screen_folded
+from skgrow.losses import Residual
 
 __all__ = ["RANKINGS", "partial_average_distance", "propose_matches", "transfer"]
 

@@ -11,7 +11,6 @@ from skgrow.growth.candidates import Candidates
 from skgrow.growth.grown import GrownBranches
 from skgrow.growth.matching import propose_matches
 from skgrow.growth.qualification import qualify, scan_thresholds
-from skgrow.growth.rows import residual
 from skgrow.growth.screening import (
     candidate_outputs,
     screen_matched,
@@ -190,7 +189,7 @@ def grow_round(standing, selection, plan, *, n_picks, round_number, random_state
     start = perf_counter()
     search, verify = _draw_rows(selection.pool, plan.search_rows, random_state)
     bank, logits = standing.network.grown.bank, standing.logits
-    now = _residual(logits, selection, search)
+    now = selection.residual(logits, search)
     screened, n_screened = _search(bank, now, selection, plan, search, random_state)
     # Shares of delta that sum to delta over all rounds: 1/2 + 1/6 + 1/12 + ... = 1
     n_tested = plan.n_verified * (round_number + 1) * (round_number + 2)
@@ -200,7 +199,7 @@ def grow_round(standing, selection, plan, *, n_picks, round_number, random_state
     short = _shortlist(screened, plan.n_verified)
     growth = len(verify) / len(search)
     short = _best_thresholds(bank, now, selection, plan, search, short, growth, asked)
-    now = _residual(logits, selection, verify)
+    now = selection.residual(logits, verify)
     qualified = _verify(bank, now, selection, plan, verify, short, n_tested)
     standing, n_picked = standing.add(qualified, n_picks)
     record = {
@@ -229,10 +228,6 @@ def _draw_rows(pool, search_rows, random_state):
     return np.sort(rows[:n_search]), np.sort(verify)
 
 
-def _residual(logits, selection, rows):
-    return residual(logits[rows], selection.y[rows], selection.sample_weight[rows])
-
-
 def _search(bank, now, selection, plan, rows, random_state):
     """Screened candidates of this round's regions, and how many were looked at."""
     n_regions = min(plan.search_regions, len(plan.regions))
@@ -253,7 +248,7 @@ def _search(bank, now, selection, plan, rows, random_state):
         few = np.arange(0, len(rows), -(-len(rows) // MATCHING_ROWS))
         some = slice(None, None, -(-n_regions // MATCHED_REGIONS[plan.matching]))
         matched = propose_matches(
-            bank, plan.clusters, features[:, few], selection.y[rows[few]], now.take(few),
+            bank, plan.clusters, features[:, few], now.classes[few], now.take(few),
             drawn[some], columns[some], n_proposals=MATCHES_PER_REGION,
             n_jobs=plan.n_jobs,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The labelled rows that growth looks at, and what the network still gets wrong there."""
+"""The labelled rows that growth looks at, and how good the scores are there."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import log_softmax, softmax
 
-__all__ = ["Residual", "SelectionSet", "loss_and_accuracy", "residual", "scores_of"]
+from skgrow.losses import CROSS_ENTROPY
+
+__all__ = ["SelectionSet", "scores_of"]
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,13 @@ class SelectionSet:
     ----------
     features : Tensor of shape (n_features + 1, n_samples)
         Scaled inputs, see `bank.features_major`.
-    y : ndarray of int64 of shape (n_samples,)
-        Class numbers.
+    y : ndarray of shape (n_samples,)
+        Class numbers, or targets of a regressor.
     sample_weight : ndarray of shape (n_samples,)
         With a mean of 1.
     pool, held_out : ndarray of int64
         Row numbers of the two parts; `held_out` may be empty.
+    loss : CrossEntropy or SquaredError
     """
 
     features: torch.Tensor
@@ -32,74 +34,20 @@ class SelectionSet:
     sample_weight: np.ndarray
     pool: np.ndarray
     held_out: np.ndarray
+    loss: object = CROSS_ENTROPY
 
     def features_of(self, rows):
         """Features `(n_features + 1, len(rows))` of the given rows."""
         index = torch.as_tensor(rows, device=self.features.device)
         return self.features.index_select(1, index)
 
-
-@dataclass(frozen=True)
-class Residual:
-    """What the present scores leave to be done on some rows.
-
-    Attributes
-    ----------
-    gradient : ndarray of shape (n_rows, n_classes)
-        The row weights of condition (9) in their gradient form, from (5) and (6):
-        `w_jt = s_j (1[y_j = t] - p_jt)`, `p` being the softmax of the scores and `s` the
-        sample weight. Positive where class `t` should rise.
-    curvature : ndarray of shape (n_rows, n_classes)
-        Diagonal of the Hessian, `s_j p_jt (1 - p_jt)`.
-    membership : ndarray of shape (n_rows, n_classes)
-        `s_j 1[y_j = t]`.
-    """
-
-    gradient: np.ndarray
-    curvature: np.ndarray
-    membership: np.ndarray
-
-    def __len__(self):
-        return len(self.gradient)
-
-    def take(self, rows):
-        """The residual of the rows at `rows`."""
-        return Residual(self.gradient[rows], self.curvature[rows], self.membership[rows])
-
-
-def residual(logits, y, sample_weight):
-    """Gradient and curvature of the loss with respect to every class's logit.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (n_rows, n_classes)
-    y : ndarray of int64 of shape (n_rows,)
-    sample_weight : ndarray of shape (n_rows,)
-
-    Returns
-    -------
-    residual : Residual
-    """
-    proba = softmax(logits, axis=1)
-    weight = sample_weight.astype(logits.dtype)[:, None]
-    membership = np.zeros_like(logits)
-    membership[np.arange(len(y)), y] = sample_weight
-    gradient = membership - weight * proba
-    return Residual(gradient, weight * proba * (1 - proba), membership)
-
-
-def loss_and_accuracy(logits, y, sample_weight):
-    """Weighted mean cross-entropy in nats and weighted accuracy."""
-    losses = -log_softmax(logits, axis=1)[np.arange(len(y)), y]
-    hits = logits.argmax(axis=1) == y
-    return (
-        float(np.average(losses, weights=sample_weight)),
-        float(np.average(hits, weights=sample_weight)),
-    )
+    def residual(self, logits, rows):
+        """What the scores of all rows leave to be done on the given ones."""
+        return self.loss.residual(logits[rows], self.y[rows], self.sample_weight[rows])
 
 
 def scores_of(logits, selection):
-    """Loss and accuracy on the pool and on the held-out rows, as a dict.
+    """Loss and score on the pool and on the held-out rows, as a dict.
 
     Parameters
     ----------
@@ -110,12 +58,15 @@ def scores_of(logits, selection):
     Returns
     -------
     scores : dict
-        "loss", "accuracy"; where rows are held out, "held_out_loss" and so on.
+        "loss" and "accuracy" (or what the loss calls its score); where rows are held
+        out, "held_out_loss" and so on.
     """
-    scores = {}
+    scores, loss = {}, selection.loss
     for prefix, rows in (("", selection.pool), ("held_out_", selection.held_out)):
         if len(rows):
-            scores[prefix + "loss"], scores[prefix + "accuracy"] = loss_and_accuracy(
-                logits[rows], selection.y[rows], selection.sample_weight[rows]
-            )
+            part = logits[rows], selection.y[rows]
+            weight = selection.sample_weight[rows]
+            mean = np.average(loss.of_rows(*part), weights=weight)
+            scores[prefix + "loss"] = float(mean)
+            scores[prefix + loss.score_name] = loss.score(*part, weight)
     return scores

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skgrow.growth.rows import residual
 from skgrow.growth.screening import gain_and_step
+from skgrow.losses import CROSS_ENTROPY
 
 __all__ = ["DAMPING", "Ballot", "select_stagewise", "select_votes", "vote_gains"]
 
@@ -25,7 +25,9 @@ PICKS_PER_REFRESH = 10
 TINY = np.finfo(np.float32).tiny
 
 
-def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
+def select_stagewise(
+    values, target, logits, y, sample_weight, *, n_picks, loss=CROSS_ENTROPY
+):
     """Pick candidates one at a time, each given what the earlier ones already do.
 
     Parameters
@@ -39,6 +41,7 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
     sample_weight : ndarray of shape (n_rows,)
     n_picks : int
         How many to pick at most; fewer when no gain is left.
+    loss : CrossEntropy or SquaredError
 
     Returns
     -------
@@ -52,7 +55,7 @@ def select_stagewise(values, target, logits, y, sample_weight, *, n_picks):
     gain, step = np.zeros((2, len(target)))
     picks = []
     for i in range(min(n_picks, len(target))):
-        now = residual(logits, y, sample_weight)
+        now = loss.residual(logits, y, sample_weight)
         stale = members if i % PICKS_PER_REFRESH == 0 else [target[picks[-1]]]
         for t in stale:
             own = members[t]
@@ -99,7 +102,7 @@ def select_votes(ballot, logits, y, sample_weight, *, step, n_picks):
     gain = np.zeros(len(target))
     picks = []
     for i in range(n_picks if len(target) else 0):
-        now = residual(logits, y, sample_weight)
+        now = CROSS_ENTROPY.residual(logits, y, sample_weight)
         stale = boxes if i % PICKS_PER_REFRESH == 0 else [target[picks[-1]]]
         for t in stale:
             gain[target == t] = boxes[t].gains(now, step)
@@ -126,7 +129,8 @@ def vote_gains(ballot, logits, y, sample_weight, *, step):
         To second order, on the rows it is judged on; negative where the vote would do
         harm.
     """
-    now, weight = residual(logits, y, sample_weight), sample_weight.astype(logits.dtype)
+    now = CROSS_ENTROPY.residual(logits, y, sample_weight)
+    weight = sample_weight.astype(logits.dtype)
     gain = np.zeros(len(ballot.target))
     for t in np.unique(ballot.target):
         gain[ballot.target == t] = ballot.box(t, weight).gains(now, step)

@@ -10,10 +10,14 @@ import torch
 from scipy.optimize import minimize
 
 from skgrow.bank import row_chunks
+from skgrow.losses import CROSS_ENTROPY
 
 __all__ = ["Masks", "fit_masks", "mask_loss"]
 
 ROWS_PER_CHUNK = 16_384
+# A branch that speaks on a few rows of one class alone could take any scale. Masks have a
+# prior of so many logits, which counts as much as one row.
+PRIOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ class Masks:
         return cls(*np.split(vector, [n_branches, 2 * n_branches]))
 
 
-def mask_loss(masks, values, target, offset, y, sample_weight):
-    """Weighted mean cross-entropy of masked branches, and its gradient.
+def mask_loss(masks, values, target, offset, y, sample_weight, loss_of=CROSS_ENTROPY):
+    """Weighted mean loss of masked branches, and its gradient.
 
     A branch adds `a v + b 1[v > 0]` to the logit of its target class, `v` being
     `relu((output - threshold) / span)`: formula (16) in the form of the authors' program.
@@ -64,9 +68,10 @@ def mask_loss(masks, values, target, offset, y, sample_weight):
         Ascending.
     offset : Tensor of shape (n_rows, n_classes)
         Logits that stay as they are.
-    y : Tensor of int64 of shape (n_rows,)
+    y : Tensor of shape (n_rows,)
     sample_weight : Tensor of shape (n_rows,)
         Summing to 1.
+    loss_of : CrossEntropy or SquaredError
 
     Returns
     -------
@@ -89,11 +94,8 @@ def mask_loss(masks, values, target, offset, y, sample_weight):
         logits = offset[rows].T + c[:, None]  # (n_classes, rows)
         for t, block in blocks:
             logits[t] += a[block] @ value[block] + b[block] @ spoken[block]
-        log_proba = logits.log_softmax(dim=0)
-        own = log_proba.gather(0, y[None, rows])[0]
-        loss -= float(sample_weight[rows] @ own)
-        rest = log_proba.exp_()
-        rest[y[rows], torch.arange(len(own))] -= 1
+        losses, rest = loss_of.slope_by_class(logits, y[rows])
+        loss += float(sample_weight[rows] @ losses)
         rest *= sample_weight[rows]
         for t, block in blocks:
             gradient[0, block] += value[block] @ rest[t]
@@ -103,8 +105,12 @@ def mask_loss(masks, values, target, offset, y, sample_weight):
     return loss, flat.numpy().astype(np.float64)
 
 
-def fit_masks(values, target, offset, y, sample_weight, *, start, max_iter):
-    """Minimise the cross-entropy over scales and biases that may not be negative.
+def fit_masks(
+    values, target, offset, y, sample_weight, *, start, max_iter, loss=CROSS_ENTROPY
+):
+    """Minimise the loss over scales and biases that may not be negative.
+
+    With a Gaussian prior on scales and biases, of standard deviation `PRIOR`.
 
     Parameters
     ----------
@@ -119,6 +125,7 @@ def fit_masks(values, target, offset, y, sample_weight, *, start, max_iter):
         Where to start.
     max_iter : int
         L-BFGS-B iterations at most.
+    loss : CrossEntropy or SquaredError
 
     Returns
     -------
@@ -135,8 +142,15 @@ def fit_masks(values, target, offset, y, sample_weight, *, start, max_iter):
         torch.as_tensor((sample_weight / sample_weight.sum()).astype(offset.dtype)),
     )
     start = Masks(start.scale[order], start.bias[order], start.intercept)
+    ridge = np.zeros(2 * n_branches + n_classes)
+    ridge[: 2 * n_branches] = 1 / (PRIOR**2 * len(y))
+
+    def objective(x):
+        value, gradient = mask_loss(Masks.from_flat(x, n_branches), *data, loss)
+        return value + ridge @ x**2 / 2, gradient + ridge * x
+
     found = minimize(
-        lambda x: mask_loss(Masks.from_flat(x, n_branches), *data),
+        objective,
         start.flat(),
         jac=True,
         method="L-BFGS-B",

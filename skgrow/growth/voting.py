@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 
 from skgrow.bank import features_major, row_chunks
 from skgrow.growth.grown import ROWS_PER_CHUNK, GrownBranches
-from skgrow.growth.rows import loss_and_accuracy
+from skgrow.losses import CROSS_ENTROPY
 
 __all__ = ["Electorate", "Tally", "fit_temperature"]
 
@@ -206,7 +206,8 @@ def fit_temperature(electorate, sums, y, sample_weight):
 
     def loss(log_temperature):
         trial = replace(electorate, temperature=float(np.exp(log_temperature)))
-        return loss_and_accuracy(trial.logits_of_sums(sums), y, sample_weight)[0]
+        losses = CROSS_ENTROPY.of_rows(trial.logits_of_sums(sums), y)
+        return float(np.average(losses, weights=sample_weight))
 
     bounds = (-MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE)
     found = minimize_scalar(loss, bounds=bounds, method="bounded")

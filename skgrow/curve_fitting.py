@@ -1,0 +1,208 @@
+"""Fitting curves: a convex problem, as smooth as held-out folds want it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import minimize
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.utils.parallel import Parallel, delayed
+
+from skgrow.curves import Curves
+
+__all__ = ["fit_curves"]
+
+# Strengths of smoothing, tried from the first on while the held-out loss falls.
+STRENGTHS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
+FIXED = 0.1  # a row's share, where there are too few rows to hold any out
+KNEE = 0.1  # logits; steps beyond it cost in proportion, so that jumps stay possible
+RIDGE = 0.1  # on values that have no neighbours: categories and missing values
+PATIENCE = 2  # strengths without a better held-out loss
+MAX_ITER = 100
+MAX_ENTRIES = 2**26  # of the sparse matrix, 0.8 GiB; rows beyond that are thinned
+MAX_VALUES = 2  # a column of fewer values has none between others: it has categories
+
+
+def fit_curves(
+    X, y, sample_weight, categorical, loss, *, n_classes, n_replicas, seed, n_jobs=None
+):
+    """Curves and intercept that minimise the smoothed loss.
+
+    The penalty is pseudo-Huber on the steps between neighbouring knots: quadratic for
+    small steps and linear for large ones. Each replica leaves out a fold of the rows and
+    takes the strength that predicts it best; their mean is the result, and their spread
+    its standard error (the jackknife of left-out groups).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Numbers and codes, NaN where missing.
+    y : ndarray of shape (n_samples,)
+        As `loss` takes it.
+    sample_weight : ndarray of shape (n_samples,)
+        All positive.
+    categorical : ndarray of bool of shape (n_features,)
+    loss : CrossEntropy or SquaredError
+    n_classes : int
+    n_replicas : int
+        With 1, all rows are fitted at a fixed strength, and there is no error.
+    seed : int
+        Of the folds.
+    n_jobs : int, default=None
+        Workers over replicas.
+
+    Returns
+    -------
+    curves : Curves
+    intercept : ndarray of shape (n_classes,)
+        With a mean of 0.
+    """
+    step = -(-2 * X.size // MAX_ENTRIES)
+    X, y, weight = X[::step], y[::step], sample_weight[::step].astype(np.float64)
+    curves = Curves.flat(X, weight, categorical, n_classes)
+    problem = _Problem(curves, X, y, weight, categorical, loss, n_classes)
+    if n_replicas == 1:
+        found = np.array([problem.solve(weight, FIXED, problem.start())])
+    else:
+        folds = _folds(y, n_replicas, seed)
+        fits = (delayed(_fit_replica)(problem, fold) for fold in folds)
+        found = np.array(Parallel(n_jobs=n_jobs)(fits))
+    return problem.result(found)
+
+
+def _folds(y, n_folds, seed):
+    kind = KFold
+    if y.dtype.kind == "i":
+        counts = np.bincount(y)
+        kind = StratifiedKFold if counts[counts > 0].min() >= n_folds else KFold
+    folds = kind(n_folds, shuffle=True, random_state=seed).split(y[:, None], y)
+    return [held_out for _, held_out in folds]
+
+
+def _fit_replica(problem, held_out):
+    """Parameters of the best strength for rows that are left out."""
+    weight = problem.weight.copy()
+    weight[held_out] = 0
+    point, best, best_loss, n_worse = problem.start(), None, np.inf, 0
+    for strength in STRENGTHS:
+        point = problem.solve(weight, strength / len(weight), point)
+        loss = problem.loss_of(point, held_out)
+        if loss < best_loss:
+            best, best_loss, n_worse = point, loss, 0
+        else:
+            n_worse += 1
+        if n_worse == PATIENCE:
+            break
+    return best
+
+
+class _Problem:
+    """What is minimised, over a vector of intercepts and then the values.
+
+    Of two classes only the difference matters: there is one value a knot then, and half
+    of it goes to either class.
+    """
+
+    def __init__(self, curves, X, y, weight, categorical, loss, n_classes):
+        self.curves, self.y, self.weight, self.loss = curves, y, weight, loss
+        self.design = curves.design(X.astype(np.float64, copy=False))
+        self.steps, self.is_step = _penalised(curves, categorical)
+        two = np.array([[-0.5, 0.5]])
+        self.to_class = two if n_classes == 2 else np.eye(n_classes)
+
+    def start(self):
+        return np.zeros((1 + len(self.curves.knots)) * len(self.to_class))
+
+    def solve(self, weight, strength, start):
+        share = weight / weight.sum()
+        found = minimize(
+            self._objective, start, args=(share, strength), jac=True,
+            method="L-BFGS-B", options={"maxiter": MAX_ITER, "maxcor": 20},
+        )  # fmt: skip
+        return found.x
+
+    def loss_of(self, point, rows):
+        level, values = self._parts(point)
+        logits = (self.design[rows] @ values + level) @ self.to_class
+        weight = self.weight[rows]
+        return float(self.loss.of_rows(logits, self.y[rows]) @ weight / weight.sum())
+
+    def result(self, found):
+        """Curves and intercept from the parameters of all replicas."""
+        parts = [self._parts(point) for point in found]
+        values = np.array([values @ self.to_class for _, values in parts])
+        level = np.mean([level @ self.to_class for level, _ in parts], axis=0)
+        values, means = self._centred(values)
+        error = np.full_like(values[0], np.nan)
+        if len(found) > 1:
+            error = np.sqrt((len(found) - 1) * values.var(axis=0))
+        dtype = self.curves.values.dtype
+        level = level + means
+        curves = replace(
+            self.curves,
+            values=values.mean(axis=0).astype(dtype),
+            error=error.astype(dtype),
+        )
+        return curves, (level - level.mean()).astype(dtype)
+
+    def _centred(self, values):
+        """Values whose mean over the rows is 0 in each column, and what was taken."""
+        mass = self.design.T @ (self.weight / self.weight.sum())  # (n_points,)
+        total = 0
+        for j in range(len(self.curves)):
+            own = self.curves.points(j)
+            share = mass[own] / mass[own].sum()
+            if not share[-1]:  # no gap was seen: one is taken for the median
+                middle = np.searchsorted(share.cumsum(), 0.5)
+                values[:, own.stop - 1] = values[:, own.start + middle]
+            mean = np.tensordot(values[:, own], share, axes=(1, 0))  # (n_replicas, K)
+            values[:, own] -= mean[:, None]
+            total = total + mean.mean(axis=0)
+        return values, total
+
+    def _parts(self, point):
+        level, values = np.split(point.reshape(-1, len(self.to_class)), [1])
+        return level[0], values
+
+    def _objective(self, point, share, strength):
+        level, values = self._parts(point)
+        logits = (self.design @ values + level) @ self.to_class
+        total, slope = self.loss.value_and_slope(logits, self.y, share)
+        slope = slope @ self.to_class.T
+        cost, bent = self._penalty(values)
+        gradient = self.design.T @ slope + strength * (self.steps.T @ bent)
+        gradient = np.vstack([slope.sum(axis=0), gradient])
+        return total + strength * cost, gradient.ravel()
+
+    def _penalty(self, values):
+        """Penalty of the values, and its slope for every step."""
+        steps = self.steps @ values
+        root = np.sqrt(1 + (steps / KNEE) ** 2)
+        is_step = self.is_step[:, None]
+        cost = np.where(is_step, KNEE**2 * (root - 1), RIDGE / 2 * steps**2)
+        return cost.sum(), np.where(is_step, steps / root, RIDGE * steps)
+
+
+def _penalised(curves, categorical):
+    """Matrix of what is penalised, and which of it are steps between neighbours."""
+    first, second, is_step = [], [], []
+    for j, is_codes in enumerate(categorical):
+        own = np.arange(len(curves.knots))[curves.points(j)]
+        n_values = len(own) - 1
+        if not is_codes and n_values > MAX_VALUES:
+            first += [*own[:-2]]
+            second += [*own[1:-1]]
+            is_step += [True] * (n_values - 1)
+            own = own[-1:]
+        first += [*own]
+        second += [-1] * len(own)
+        is_step += [False] * len(own)
+    rows, sign = np.arange(len(first)), np.where(is_step, -1.0, 1.0)
+    ahead = np.flatnonzero(is_step)
+    entries = np.concatenate([sign, np.ones(len(ahead))])
+    where = (np.append(rows, ahead), np.append(first, np.array(second)[ahead]))
+    shape = (len(first), len(curves.knots))
+    matrix = sparse.coo_array((entries, where), shape=shape).tocsr()
+    return matrix, np.array(is_step)

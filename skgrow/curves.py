@@ -1,0 +1,178 @@
+"""Curves: what each column of a table says by itself, as values at knots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["Curves", "knots_of"]
+
+N_BINS = 64  # knots of a column at quantiles; columns of fewer values have one for each
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One term a column: `f_j(x_j)`, linear between knots and level outside them.
+
+    A branch sees its columns through smooth quantiles and cannot follow a jagged shape,
+    as that of a column where one value holds most of the rows. A curve can.
+
+    Attributes
+    ----------
+    knots : ndarray of shape (n_points,)
+        Column by column: numbers or codes of categories, ascending, and then NaN, the
+        place of missing values.
+    start : ndarray of int64 of shape (n_columns + 1,)
+        Where each column begins; all of them 0 where there are no curves.
+    values : ndarray of shape (n_points, n_classes)
+        In logits; the mean of each column over the training rows is 0.
+    error : ndarray of shape (n_points, n_classes)
+        Standard error of the values, from replicas; NaN where there is one only.
+    """
+
+    knots: np.ndarray
+    start: np.ndarray
+    values: np.ndarray
+    error: np.ndarray
+
+    @classmethod
+    def empty(cls, n_classes, dtype):
+        """No curves."""
+        none = np.zeros((0, n_classes), dtype=dtype)
+        return cls(none[:, 0], np.zeros(1, dtype=np.int64), none, none)
+
+    @classmethod
+    def flat(cls, X, sample_weight, categorical, n_classes):
+        """Curves of value 0, with knots where the rows lie.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Numbers and codes, NaN where missing.
+        sample_weight : ndarray of shape (n_samples,)
+            All positive.
+        categorical : ndarray of bool of shape (n_features,)
+            Columns of codes, which get a knot for each.
+        n_classes : int
+        """
+        knots = [
+            np.append(knots_of(column, sample_weight, N_BINS, is_codes), np.nan)
+            for column, is_codes in zip(X.T, categorical, strict=True)
+        ]
+        start = np.cumsum([0, *map(len, knots)])
+        values = np.zeros((start[-1], n_classes), dtype=X.dtype)
+        knots = np.concatenate(knots).astype(X.dtype)
+        return cls(knots, start, values, np.full_like(values, np.nan))
+
+    def __len__(self):
+        return len(self.start) - 1
+
+    @property
+    def n_parameters(self):
+        """Trained numbers."""
+        return self.values.size
+
+    def points(self, column):
+        """Slice of the points of one column."""
+        return slice(self.start[column], self.start[column + 1])
+
+    def place(self, X):
+        """Where each value lies between the knots.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_columns)
+
+        Returns
+        -------
+        point : ndarray of int64 of shape (n_rows, n_columns)
+            Number of the knot below.
+        share : ndarray of shape (n_rows, n_columns)
+            How far the value lies on the way to the next, in [0, 1).
+        """
+        point = np.empty(X.shape, dtype=np.int64)
+        share = np.zeros(X.shape, dtype=X.dtype)
+        for j in range(len(self)):
+            first, missing = self.start[j], self.start[j + 1] - 1
+            knots, column = self.knots[first:missing], X[:, j]
+            lost = np.isnan(column)
+            below = np.searchsorted(knots, column, side="right") - 1
+            point[:, j] = np.where(lost, missing, first + below.clip(min=0))
+            inner = np.flatnonzero(~lost & (below >= 0) & (below < len(knots) - 1))
+            below = below[inner]
+            # Halved: the distance of two huge knots would overflow.
+            way = column[inner] / 2 - knots[below] / 2
+            share[inner, j] = way / (knots[below + 1] / 2 - knots[below] / 2)
+        return point, share
+
+    def design(self, X):
+        """Sparse matrix `(n_rows, n_points)`: its product with the values sums terms."""
+        point, share = self.place(X)
+        index = np.stack([point, np.minimum(point + 1, len(self.knots) - 1)], axis=2)
+        part = np.stack([1 - share, share], axis=2)  # (n_rows, n_columns, 2)
+        n_rows, n_entries = len(X), 2 * len(self)
+        where = np.arange(0, n_rows * n_entries + 1, n_entries)
+        shape = (n_rows, len(self.knots))
+        return sparse.csr_array((part.ravel(), index.ravel(), where), shape=shape)
+
+    def logits(self, X):
+        """Sum of all curves, `(n_rows, n_classes)`."""
+        return self.design(X) @ self.values
+
+    def terms(self, X):
+        """What each curve adds, `(n_rows, n_columns, n_classes)`."""
+        point, share = self.place(X)
+        low = self.values[point]
+        high = self.values[np.minimum(point + 1, len(self.knots) - 1)]
+        return low + share[..., None] * (high - low)
+
+
+def knots_of(column, sample_weight, n_bins, is_codes=False):
+    """Knots of one column: all its values if they are few, else quantiles.
+
+    A value that holds more than `1 / n_bins` of the rows is a knot, and so are its
+    neighbours, so that the curve is free there; quantiles are those of the other rows.
+
+    Parameters
+    ----------
+    column : ndarray of shape (n_samples,)
+        NaN where missing.
+    sample_weight : ndarray of shape (n_samples,)
+    n_bins : int
+    is_codes : bool, default=False
+        Whether every value gets a knot, however many there are.
+
+    Returns
+    -------
+    knots : ndarray
+        Ascending; a single 0 where all values are missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.curves import knots_of
+    >>> knots_of(np.array([3.0, 1.0, np.nan, 1.0]), np.ones(4), n_bins=64)
+    array([1., 3.])
+    >>> gains = np.array([0.0] * 80 + list(range(100, 120)))
+    >>> knots_of(gains, np.ones(100), n_bins=4)
+    array([  0., 100., 104., 109., 114., 119.])
+    """
+    there = ~np.isnan(column)
+    column, weight = column[there], sample_weight[there]
+    distinct, number = np.unique(column, return_inverse=True)
+    if not len(distinct):
+        return np.zeros(1, dtype=column.dtype)
+    if is_codes or len(distinct) <= n_bins:
+        return distinct
+    mass = np.bincount(number, weights=weight)
+    heavy = mass > weight.sum() / n_bins
+    steps = np.linspace(0, 1, n_bins + 1)
+    light = ~heavy[number]
+    quantiles = np.quantile(
+        column[light], steps, weights=weight[light], method="inverted_cdf"
+    )
+    held = np.flatnonzero(heavy)[:, None] + np.array([-1, 0, 1])
+    held = held[(held >= 0) & (held < len(distinct))]
+    return np.unique(np.concatenate([quantiles, distinct[held]]))

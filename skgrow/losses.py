@@ -1,0 +1,161 @@
+"""Losses: what rows cost, and what the scores leave to be done.
+
+A network has an output for each class. A regressor has two, "down" and "up", and
+predicts the second less the first: all else that growth does is the same for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import log_softmax, softmax
+
+__all__ = ["CROSS_ENTROPY", "CrossEntropy", "SQUARED_ERROR", "Residual", "SquaredError"]
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What the present scores leave to be done on some rows.
+
+    Attributes
+    ----------
+    gradient : ndarray of shape (n_rows, n_classes)
+        The row weights of condition (9) in their gradient form, from (5) and (6):
+        `w_jt = s_j (1[y_j = t] - p_jt)`, `p` being the softmax of the scores and `s` the
+        sample weight. Positive where class `t` should rise.
+    curvature : ndarray of shape (n_rows, n_classes)
+        Diagonal of the Hessian, `s_j p_jt (1 - p_jt)`.
+    membership : ndarray of shape (n_rows, n_classes)
+        `s_j 1[y_j = t]`.
+    """
+
+    gradient: np.ndarray
+    curvature: np.ndarray
+    membership: np.ndarray
+
+    def __len__(self):
+        return len(self.gradient)
+
+    def take(self, rows):
+        """The residual of the rows at `rows`."""
+        return Residual(self.gradient[rows], self.curvature[rows], self.membership[rows])
+
+    @property
+    def classes(self):
+        """Class number of each row."""
+        return self.membership.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Loss of a classifier, in nats; `y` holds class numbers."""
+
+    score_name = "accuracy"
+
+    def residual(self, logits, y, sample_weight):
+        """What the scores `(n_rows, n_classes)` leave to be done, a `Residual`."""
+        proba = softmax(logits, axis=1)
+        weight = sample_weight.astype(logits.dtype)[:, None]
+        membership = np.zeros_like(logits)
+        membership[np.arange(len(y)), y] = sample_weight
+        gradient = membership - weight * proba
+        return Residual(gradient, weight * proba * (1 - proba), membership)
+
+    def of_rows(self, logits, y):
+        """Loss of each row, `(n_rows,)`."""
+        return -log_softmax(logits, axis=1)[np.arange(len(y)), y]
+
+    def value_and_slope(self, logits, y, share):
+        """Loss of rows that weigh `share`, and its gradient `(n_rows, n_classes)`."""
+        log_proba = log_softmax(logits, axis=1)
+        rows = np.arange(len(y))
+        value = -float(share @ log_proba[rows, y])
+        slope = np.exp(log_proba)
+        slope[rows, y] -= 1
+        return value, slope * share[:, None]
+
+    def of_tensors(self, logits, y):
+        """Loss of each row with a gradient, of Tensors."""
+        return torch.nn.functional.cross_entropy(logits, y, reduction="none")
+
+    def slope_by_class(self, logits, y):
+        """Loss and slope of Tensors that hold the classes first; overwrites `logits`.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n_classes, n_rows)
+        y : Tensor of shape (n_rows,)
+
+        Returns
+        -------
+        losses : Tensor of shape (n_rows,)
+        slope : Tensor of shape (n_classes, n_rows)
+        """
+        log_proba = logits.log_softmax(dim=0)
+        losses = -log_proba.gather(0, y[None])[0]
+        slope = log_proba.exp_()
+        slope[y, torch.arange(len(y))] -= 1
+        return losses, slope
+
+    def score(self, logits, y, sample_weight):
+        """Weighted accuracy."""
+        return float(np.average(logits.argmax(axis=1) == y, weights=sample_weight))
+
+
+CROSS_ENTROPY = CrossEntropy()
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """Loss of a regressor: half the squared error of the second output less the first.
+
+    Rows above the prediction are the class "up", the others "down", and a row counts by
+    its error: a branch that passes the tests speaks where one direction has a larger
+    share of all errors than elsewhere.
+    """
+
+    score_name = "r2"
+
+    def residual(self, logits, y, sample_weight):
+        """What the outputs `(n_rows, 2)` leave to be done, a `Residual`."""
+        weight = sample_weight.astype(logits.dtype)
+        error = weight * (y - _difference(logits))
+        gradient = np.column_stack([-error, error])
+        scale = np.abs(error).mean() or 1
+        membership = np.maximum(gradient, 0) / scale * weight.mean()
+        return Residual(gradient, np.column_stack([weight, weight]), membership)
+
+    def of_rows(self, logits, y):
+        """Loss of each row, `(n_rows,)`."""
+        return (y - _difference(logits)) ** 2 / 2
+
+    def value_and_slope(self, logits, y, share):
+        """Loss of rows that weigh `share`, and its gradient `(n_rows, 2)`."""
+        error = y - _difference(logits)
+        slope = share * error
+        return float(slope @ error) / 2, np.column_stack([slope, -slope])
+
+    def of_tensors(self, logits, y):
+        """Loss of each row with a gradient, of Tensors."""
+        return (y - _difference(logits)).square() / 2
+
+    def slope_by_class(self, logits, y):
+        """As `CrossEntropy.slope_by_class`."""
+        error = y - (logits[1] - logits[0])
+        return error.square() / 2, torch.stack([error, -error])
+
+    def score(self, logits, y, sample_weight):
+        """Weighted share of the variance that is explained."""
+        left = np.average((y - _difference(logits)) ** 2, weights=sample_weight)
+        mean = np.average(y, weights=sample_weight)
+        total = np.average((y - mean) ** 2, weights=sample_weight)
+        return float(1 - left / max(total, np.finfo(np.float64).tiny))
+
+
+SQUARED_ERROR = SquaredError()
+
+
+def _difference(logits):
+    return logits[:, 1] - logits[:, 0]
