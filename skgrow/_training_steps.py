@@ -169,11 +169,10 @@ class TrainingMixin:
 
     def _split_for_growth(self, y):
         """Rows to train on, and rows to grow on when `n_branches` asks for it."""
-        everything = np.arange(len(y))
         if self.n_branches:
             base, selection = stratified_split(y, SELECTION_FRACTION, seed=0)
             problem = self._too_small(y[selection])
             if problem is None:
                 return base, selection
             self._warn_stopped(0, self.n_branches, problem)
-        return everything, everything[:0]
+        return slice(None), np.arange(0)  # a slice copies nothing

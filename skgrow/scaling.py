@@ -106,17 +106,15 @@ def fit_scaler(X, sample_weight, shared_scale):
         return PixelScaler(low + high, 2 * (high - low) or 1.0)
     step = -(-len(X) // MAX_QUANTILE_ROWS)
     rows, weight = X[::step], sample_weight[::step].astype(np.float64)
-    lost = np.isnan(rows)
-    some = lost.any(axis=0)
     knots = np.zeros((N_KNOTS, X.shape[1]), dtype=X.dtype)
-    knots[:, ~some] = _quantiles(rows[:, ~some], weight)
-    for j in np.flatnonzero(some & ~lost.all(axis=0)):
-        there = ~lost[:, j]
-        knots[:, j] = _quantiles(rows[there, j], weight[there])
+    for j, column in enumerate(rows.T):  # all at once would take twelve copies of them
+        there = ~np.isnan(column)
+        if there.any():
+            knots[:, j] = _quantiles(column[there], weight[there])
     some = np.isnan(X).any(axis=0)
     return QuantileScaler(knots, np.where(some, MISSING, 0).astype(X.dtype))
 
 
-def _quantiles(X, sample_weight):
+def _quantiles(x, sample_weight):
     steps = np.linspace(0, 1, N_KNOTS)
-    return np.quantile(X, steps, axis=0, weights=sample_weight, method="inverted_cdf")
+    return np.quantile(x, steps, weights=sample_weight, method="inverted_cdf")

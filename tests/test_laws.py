@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.metrics import log_loss
 
 from skgrow import (
     GrowingNAMClassifier,
@@ -16,7 +17,7 @@ from skgrow import (
     _training_steps,
 )
 from skgrow.bank import features_major
-from skgrow.growth import rounds
+from skgrow.growth import masking, rounds
 
 MATCHINGS = ["both", "clusters", "exhaustive"]
 PATCHES = ImagePatches((1, 8, 8), patch_size=3, stride=5)  # 4 patches, 36 to grow on
@@ -143,6 +144,19 @@ def test_law_2_a_joint_refit_touches_the_masks_alone(fitted):
     assert any(new[key] != old[key] for key in old.keys() & new.keys())
 
 
+def test_a_joint_refit_on_a_part_of_the_rows_knows_all_scores(fitted, monkeypatch):
+    """Where the values of all branches on all rows would take too much memory."""
+    _, grown = fitted("exhaustive")
+    more = copy.deepcopy(grown).set_params(refit=True)
+    monkeypatch.setattr(masking, "MAX_REFIT_BYTES", 20 * 250 * 8)  # a third of the rows
+    more.grow(X[SELECTION], Y[SELECTION], 10)
+    last = more.growth_history_[-1]
+    assert last["loss"] < grown.growth_history_[-1]["loss"]
+    of_all = 0.9 * last["loss"] + 0.1 * last["held_out_loss"]
+    proba = more.predict_proba(X[SELECTION])
+    np.testing.assert_allclose(of_all, log_loss(Y[SELECTION], proba), rtol=1e-9)
+
+
 @pytest.mark.parametrize("matching", MATCHINGS)
 def test_law_3_terms_and_intercept_sum_to_the_decision_function(fitted, matching):
     nam = fitted(matching)[1]
@@ -198,7 +212,7 @@ def test_law_5_growing_twice_continues_the_sequence(matching):
 
 
 def grown_under(n_jobs, matching="both"):
-    # Several jobs: regions are given out 16 at a time, candidates 128.
+    # Several jobs: regions are given out 4 at a time, candidates 128.
     nam = digits_nam(n_jobs=n_jobs, matching=matching, search_regions=36)
     return nam.fit(X[BASE], Y[BASE]).grow(X[SELECTION], Y[SELECTION], 10)
 
@@ -211,13 +225,14 @@ def test_law_6_same_model_whatever_the_workers():
         assert_same_to_rounding(alone, grown_under(2))
 
 
-def test_law_6_same_model_whatever_the_threads():
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_law_6_same_model_whatever_the_threads(matching):
     n_threads = torch.get_num_threads()
     models = []
     try:
         for n in (1, 2):
             torch.set_num_threads(n)
-            models.append(grown_under(None, "exhaustive"))
+            models.append(grown_under(None, matching))
     finally:
         torch.set_num_threads(n_threads)
     assert_same_to_rounding(*models)

@@ -6,15 +6,17 @@
 Times every part on random images of CIFAR-10's shape (digits' with `--quick`), counts
 floating-point operations from the shapes, and gives the rate beside that of one large
 product of matrices (sgemm) in the same run. Then doubles rows, regions, branches and
-classes of the search three times each. `--check` compares *ratios* with a recorded
-table, never times, and fails where one has fallen below half three times in a row. The
-full run takes about a minute on two cores.
+classes of the search three times each, and times the search with one worker and with two.
+`--check` compares *ratios* with a recorded table, never times, and fails where one has
+fallen below half three times in a row, or where two workers are slower than one. The full
+run takes about a minute on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import sys
@@ -43,6 +45,7 @@ from skgrow.training import TrainingData, TrainingPlan, train_bank
 LAYERS = (9, 9, 9, 9)
 DOUBLINGS = 3
 N_TRIES = 3
+MAX_WORKERS_RATIO = 1.25  # seconds with two workers to seconds with one
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Sizes:
     n_repeats: int
 
 
+WORKERS = Sizes((3, 32, 32), 6, 3, 8_000, 16, 10, 0, 3)  # long beside starting jobs
 FULL = Sizes((3, 32, 32), 6, 3, 16_000, 16, 10, 1456, 3)
 QUICK = Sizes((1, 8, 8), 2, 1, 4_000, 9, 10, 200, 3)
 
@@ -101,7 +105,7 @@ class Bench:
         """Multiply-adds of a branch's hidden layers, a row."""
         return sum(w[0].size for w in self.bank.weights[:-1])
 
-    def screening(self):
+    def screening(self, n_jobs=None):
         """All branches on some regions: outputs, and gains for all classes."""
         sizes, k = self.sizes, self.sizes.n_classes
         outputs = self.bank.n_branches * k
@@ -111,7 +115,7 @@ class Bench:
         def run():
             screen_plain(
                 self.bank, self.features, self.now, numbers, self.growth[numbers],
-                n_keep=64,
+                n_keep=64, n_jobs=n_jobs,
             )  # fmt: skip
 
         return Part("screening", sizes.n_regions * sizes.n_rows * one, run)
@@ -298,9 +302,30 @@ def measure_growth(sizes):
     return lines
 
 
+def workers_ratio():
+    """Seconds of the search with two workers to those with one."""
+    bench = Bench(WORKERS)
+    seconds = []
+    for n_jobs in (1, 2):
+        run = bench.screening(n_jobs).run
+        run()  # starts the workers
+        seconds.append(best_time(run, WORKERS.n_repeats))
+    print({"workers": [1, 2], "seconds": seconds}, flush=True)
+    return seconds[1] / seconds[0]
+
+
 def prediction_ratio(lines):
     grown, full = (line for line in lines if line["part"].startswith("prediction"))
     return grown["seconds"] / full["seconds"]
+
+
+def ratios(parts):
+    """What `--check` looks at."""
+    return {
+        "parts": parts,
+        "prediction_ratio": prediction_ratio(parts),
+        "workers_ratio": workers_ratio(),
+    }
 
 
 def markdown(result, seconds):
@@ -318,7 +343,8 @@ def markdown(result, seconds):
     lines += [
         "",
         f"A grown network predicts in {result['prediction_ratio']:.2f} times the time of "
-        "one with branches everywhere.",
+        "one with branches everywhere. Two workers search in "
+        f"{result['workers_ratio']:.2f} times the time of one.",
         "",
         "## Screening, one size doubled three times",
         "",
@@ -351,6 +377,8 @@ def fallen(result, recorded):
     ratio, was = result["prediction_ratio"], recorded["prediction_ratio"]
     if ratio > 2 * was:
         problems["prediction ratio"] = f"{ratio:.2f}, was {was:.2f}"
+    if (os.cpu_count() or 1) > 1 and result["workers_ratio"] > MAX_WORKERS_RATIO:
+        problems["two workers to one"] = f"{result['workers_ratio']:.2f}"
     return problems
 
 
@@ -365,8 +393,7 @@ def compare(result, recorded, sizes):
             return
         print(f"measured again, because of {problems}", flush=True)
         parts = measure_parts(sizes)
-        again = {"parts": parts, "prediction_ratio": prediction_ratio(parts)}
-        again = fallen(again, recorded)
+        again = fallen(ratios(parts), recorded)
         problems = {part: again[part] for part in problems if part in again}
     if problems:
         raise SystemExit(f"slower than recorded: {problems}")
@@ -382,11 +409,7 @@ def main():
     start = perf_counter()
     sizes = QUICK if args.quick else FULL
     parts = measure_parts(sizes)
-    result = {
-        "parts": parts,
-        "prediction_ratio": prediction_ratio(parts),
-        "growth": measure_growth(sizes),
-    }
+    result = {**ratios(parts), "growth": measure_growth(sizes)}
     table = markdown(result, perf_counter() - start)
     print("\n" + table)
     if args.output is not None:

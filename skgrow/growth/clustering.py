@@ -12,7 +12,8 @@ import numpy as np
 from sklearn import config_context
 from sklearn.cluster import MeanShift, estimate_bandwidth
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
+
+from skgrow.growth.parallel import run_jobs
 
 __all__ = ["MIN_SPREAD", "Clusters", "find_clusters"]
 
@@ -105,10 +106,9 @@ def find_clusters(
     seeds = random_state.randint(2**31 - 1, size=bank.n_branches)
     outputs = _outputs(bank, points, device)  # (branches, points, classes)
     n_top = max(1, round(top_fraction * n_points))
-    options = (n_top, normalise, bandwidth_quantile, n_seeds)
-    found = Parallel(n_jobs=n_jobs)(
-        delayed(_cluster_branch)(points, output, branch_seed, *options)
-        for output, branch_seed in zip(outputs, seeds, strict=True)
+    shared = points, n_top, normalise, bandwidth_quantile, n_seeds
+    found = run_jobs(
+        _cluster_branch, shared, lambda: zip(outputs, seeds, strict=True), n_jobs
     )
     return _collect(found)
 
@@ -119,7 +119,7 @@ def _outputs(bank, points, device):
     return replace(bank, regions=same).terms(points, device).transpose(1, 0, 2)
 
 
-def _cluster_branch(points, output, seed, n_top, normalise, bandwidth_quantile, n_seeds):
+def _cluster_branch(points, n_top, normalise, bandwidth_quantile, n_seeds, output, seed):
     """All classes of one branch: a list of (centre, peak, mean, spread)."""
     random_state = check_random_state(seed)
     found = []

@@ -16,6 +16,7 @@ __all__ = ["Masking"]
 
 TUNING_STEPS = 30  # L-BFGS-B iterations of a round's masks
 REFIT_STEPS = 10  # the same where all masks are then refitted together, as many again
+MAX_REFIT_BYTES = 2**29  # of the values of all branches: beyond, on fewer rows
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Masking:
         values = new.normalised(values)
         start = Masks.zeros(len(new), self.logits.shape[1])
         steps = REFIT_STEPS if self.refit else TUNING_STEPS
-        masks = self._fit(values, new, self.logits, start, steps)
+        pool = self.selection.pool
+        masks = self._fit(values[:, pool], new, self.logits[pool], start, steps, pool)
         new, values = _with_masks(new, masks, values)
         intercept = masks.intercept.astype(self.logits.dtype)
         network = replace(
@@ -100,22 +102,35 @@ class Masking:
         Still convex, and still two numbers a branch; only masks and intercept change.
         """
         grown, intercept = self.network.grown, self.network.intercept
-        values = threshold_values(grown.bank, grown.uses, self.selection.features)
+        offset = self.logits - self._spoken(grown) - intercept
+        rows = self._affordable(len(grown))
+        values = threshold_values(
+            grown.bank, grown.uses, self.selection.features_of(rows)
+        )
         values = grown.normalised(values)
-        offset = self.logits - _added(grown, values) - intercept
         start = Masks(grown.scale, grown.bias, intercept)
-        masks = self._fit(values, grown, offset, start, REFIT_STEPS)
-        grown, values = _with_masks(grown, masks, values)
+        masks = self._fit(values, grown, offset[rows], start, REFIT_STEPS, rows)
+        grown, _ = _with_masks(grown, masks, values[:, :0])
         intercept = masks.intercept.astype(self.logits.dtype)
         network = replace(self.network, grown=grown, intercept=intercept)
-        logits = offset + intercept + _added(grown, values)
+        logits = offset + intercept + self._spoken(grown)
         return replace(self, network=network, logits=logits)
 
-    def _fit(self, values, branches, offset, start, max_iter):
+    def _spoken(self, grown):
+        """Logits `(n_samples, n_classes)` that all grown branches add."""
+        runner = grown.runner(self.selection.features.device)
+        return runner.logits(self.selection.features).T.cpu().numpy()
+
+    def _affordable(self, n_branches):
+        """Rows of the pool, or some of them where the values would be too many."""
         pool = self.selection.pool
+        n_bytes = n_branches * len(pool) * self.logits.itemsize
+        return pool[:: max(1, -(-n_bytes // MAX_REFIT_BYTES))]
+
+    def _fit(self, values, branches, offset, start, max_iter, rows):
         return fit_masks(
-            values[:, pool], branches.uses.target, offset[pool],
-            self.selection.y[pool], self.selection.sample_weight[pool],
+            values, branches.uses.target, offset,
+            self.selection.y[rows], self.selection.sample_weight[rows],
             start=start, max_iter=max_iter, loss=self.selection.loss,
         )  # fmt: skip
 

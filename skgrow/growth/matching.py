@@ -16,11 +16,11 @@ import torch
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import gen_batches
-from sklearn.utils.parallel import Parallel, delayed
 
 from skgrow.bank import BranchBank, input_columns
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import MIN_SPREAD, Clusters
+from skgrow.growth.parallel import run_jobs
 from skgrow.growth.screening import screen_folded
 from skgrow.losses import Residual
 
@@ -92,12 +92,12 @@ def propose_matches(
         known = ", ".join(repr(name) for name in RANKINGS)
         raise ValueError(f"ranking={ranking!r} is not known; use one of {known}.")
     source = _Source.prepare(bank, clusters, capture_fraction)
-    parts = Parallel(n_jobs=n_jobs)(  # a worker gets the columns of its region
-        delayed(_match_region)(
-            source, _Rows(inputs, y, residual), region, n_proposals, ranking
-        )
-        for region, inputs in zip(regions, input_columns(features, columns), strict=True)
-    )
+
+    def jobs():  # a worker gets the columns of its region
+        return zip(regions, input_columns(features, columns), strict=True)
+
+    shared = source, y, residual, n_proposals, ranking
+    parts = run_jobs(_match_region, shared, jobs, n_jobs)
     if not parts:
         return Candidates.empty(bank.regions.shape[1], bank.dtype)
     found = [
@@ -250,9 +250,10 @@ class _View:
     normalised: np.ndarray
 
 
-def _match_region(source, rows, region, n_proposals, ranking):
-    """The best `n_proposals` of one region, whose columns `rows` holds: one job."""
-    columns = np.arange(len(rows.tensor) - 1)
+def _match_region(source, y, residual, n_proposals, ranking, region, inputs):
+    """The best `n_proposals` of one region, whose columns are `inputs`: one job."""
+    rows = _Rows(inputs, y, residual)
+    columns = np.arange(len(inputs) - 1)
     counts = np.bincount(rows.y)
     views = [
         _view(source, rows, region, columns, reference)

@@ -16,10 +16,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from sklearn.utils.parallel import Parallel, delayed
 
 from skgrow.bank import CHUNK_ROWS, input_columns, row_chunks
 from skgrow.growth.candidates import Candidates, FoldedBranches
+from skgrow.growth.parallel import run_jobs
 
 __all__ = [
     "gain_and_step",
@@ -36,7 +36,7 @@ __all__ = [
 # that speak on a handful are the largest, and noise.
 MIN_SUPPORT = 30  # of 300 rows or more; a tenth of fewer
 # Fixed sizes, so that chunking never depends on n_jobs.
-REGIONS_PER_JOB = 16
+REGIONS_PER_JOB = 4  # some MB of columns on 16,000 rows
 CANDIDATES_PER_CHUNK = 128
 
 
@@ -67,15 +67,16 @@ def screen_plain(
     candidates : Candidates
         With target, threshold and gain filled in; only positive gains.
     """
-    jobs = (  # a worker gets the columns of its regions, not all features
-        delayed(_screen_regions)(
-            bank, input_columns(features, columns[c]), residual, regions[c], columns[c],
-            n_keep, vote,
-        )
-        for c in row_chunks(len(regions), REGIONS_PER_JOB)
-    )  # fmt: skip
+
+    def jobs():  # a worker gets the columns of its regions, not all features
+        for c in row_chunks(len(regions), REGIONS_PER_JOB):
+            yield regions[c], columns[c], input_columns(features, columns[c])
+
+    shared = bank, residual, n_keep, vote
     empty = Candidates.empty(bank.regions.shape[1], bank.dtype)
-    return Candidates.concatenate([empty, *Parallel(n_jobs=n_jobs)(jobs)])
+    return Candidates.concatenate(
+        [empty, *run_jobs(_screen_regions, shared, jobs, n_jobs)]
+    )
 
 
 def screen_matched(bank, features, residual, candidates, *, vote=False, n_jobs=None):
@@ -98,10 +99,14 @@ def screen_matched(bank, features, residual, candidates, *, vote=False, n_jobs=N
     """
     chunks = row_chunks(len(candidates), CANDIDATES_PER_CHUNK)
     parts = [candidates.take(chunk) for chunk in chunks]
-    jobs = (
-        delayed(screen_folded)(bank, part, features, residual, vote) for part in parts
-    )
-    found = Parallel(n_jobs=n_jobs)(jobs)
+
+    def jobs():  # matched candidates come from few regions, so from few columns
+        for part in parts:
+            used, place = np.unique(part.columns, return_inverse=True)
+            place = place.reshape(part.columns.shape)
+            yield replace(part, columns=place), input_columns(features, used)
+
+    found = run_jobs(_screen_part, (bank, residual, vote), jobs, n_jobs)
     filled = [_fill(part, *scores) for part, scores in zip(parts, found, strict=True)]
     return Candidates.concatenate([candidates.take([]), *filled])
 
@@ -206,8 +211,12 @@ def gain_and_step(block, square, residual, t):
     return newton_gain(gradient, curvature) / len(residual), gradient / curvature
 
 
+def _screen_part(bank, residual, vote, candidates, features):
+    return screen_folded(bank, candidates, features, residual, vote)
+
+
 @torch.inference_mode()
-def _screen_regions(bank, all_inputs, residual, regions, columns, n_keep, vote):
+def _screen_regions(bank, residual, n_keep, vote, regions, columns, all_inputs):
     stack = bank.stack(all_inputs.device)
     parts = []
     # inputs: (region_size + 1, n_rows)

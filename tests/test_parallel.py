@@ -1,0 +1,126 @@
+"""Jobs and their workers: the order, the threads, and workers that die."""
+
+import asyncio
+import os
+import signal
+from concurrent.futures import CancelledError
+
+import joblib
+import pytest
+import torch
+from joblib.externals.loky import get_reusable_executor
+from sklearn.utils.parallel import Parallel, delayed
+
+from skgrow.growth import parallel
+from skgrow.growth.parallel import run_jobs
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(parallel, "PAUSE", 0.0)
+
+
+def numbers(n):
+    return lambda: ((i,) for i in range(n))
+
+
+@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+def test_results_come_in_the_order_of_the_jobs(backend):
+    with joblib.parallel_config(backend=backend):
+        assert run_jobs(pow, (2,), numbers(9), n_jobs=2) == [2**i for i in range(9)]
+        assert run_jobs(pow, (2,), numbers(0), n_jobs=2) == []
+
+
+def _n_threads(job):
+    return torch.get_num_threads()
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_workers_take_no_more_threads_than_there_are_cores(backend):
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        with joblib.parallel_config(backend=backend):
+            found = run_jobs(_n_threads, (), numbers(4), n_jobs=2)
+        most = 4 if backend == "threading" else os.cpu_count()
+        assert all(2 * n <= max(2, most) for n in found)
+        assert run_jobs(_n_threads, (), numbers(2), n_jobs=1) == [4, 4]
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fails(job):
+    raise ValueError(f"job {job}")
+
+
+def test_a_job_that_fails_gives_the_threads_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with (
+            joblib.parallel_config(backend="threading"),
+            pytest.raises(ValueError, match="job"),
+        ):
+            run_jobs(_fails, (), numbers(2), n_jobs=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def _inner_backend(job):
+    with joblib.parallel_config(n_jobs=2):
+        return Parallel()(delayed(os.getpid)() for _ in range(2)) == 2 * [os.getpid()]
+
+
+def test_a_job_gets_no_workers_of_its_own():
+    assert run_jobs(_inner_backend, (), numbers(2), n_jobs=1) == [True, True]
+
+
+def _dies_once(marker, job):
+    """The process that comes first to the second job is killed."""
+    if job == 1:
+        try:
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return job
+        os.kill(os.getpid(), signal.SIGKILL)
+    return job
+
+
+def test_a_killed_process_changes_nothing(tmp_path):
+    with joblib.parallel_config(backend="loky"):
+        found = run_jobs(_dies_once, (str(tmp_path / "died"),), numbers(5), n_jobs=2)
+    assert (tmp_path / "died").exists()
+    assert found == list(range(5))
+    get_reusable_executor().shutdown()
+
+
+@pytest.mark.parametrize("error", [CancelledError, asyncio.CancelledError, TimeoutError])
+def test_lost_workers_are_tried_again_and_then_reported(error, monkeypatch):
+    calls = []
+
+    def lost(*args):
+        calls.append(1)
+        if len(calls) % 4:  # lost three times, then found
+            raise error("gone")
+        return ["found"]
+
+    monkeypatch.setattr(parallel, "_results", lost)
+    assert run_jobs(pow, (2,), numbers(1)) == ["found"]
+    monkeypatch.setattr(parallel, "MAX_TRIES", 3)
+    with pytest.raises(RuntimeError, match=r"lost in each of 3 tries .*gone"):
+        run_jobs(pow, (2,), numbers(1))
+    assert len(calls) == 7
+
+
+def test_an_error_of_a_job_is_not_tried_again():
+    calls = []
+
+    def jobs():
+        calls.append(1)
+        return [(1,)]
+
+    with pytest.raises(ValueError, match="job 1"):
+        run_jobs(_fails, (), jobs)
+    assert calls == [1]
