@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.utils.validation import check_is_fitted
 
+from skgrow._display import DisplayMixin
 from skgrow._reading import read
 from skgrow._validation import check_device
 from skgrow.exceptions import ModelVersionWarning
@@ -16,7 +17,7 @@ from skgrow.exceptions import ModelVersionWarning
 __all__ = ["PredictingMixin"]
 
 
-class PredictingMixin:
+class PredictingMixin(DisplayMixin):
     """Predictions and facts, from `_network`, `_scaler` and `classes_`."""
 
     def decision_function(self, X):
