@@ -3,13 +3,15 @@ What a branch has learned, and where it is used again
 =====================================================
 
 A grown network has no weights of its own on the new patches. It has branches that were
-trained somewhere else. This page looks into one: to what input it answers high, and on which
-patches growth has used it again.
+trained somewhere else. This page looks into one: to what input it answers high, and on
+which patches growth has used it again.
 """
 
 # %%
 # A grown network on digits
 # -------------------------
+
+from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,11 +30,11 @@ nam.fit(X, y).grow(X, y, n_branches=60)
 # What the branches have learned
 # ------------------------------
 #
-# Points are drawn in the input box of a branch, and those to which one of its outputs answers
-# highest are kept. Here is their mean, for the four branches and the ten outputs of each.
-# Bright pixels are ink. The output of a branch for class 0 was trained to speak for zeros in one
-# corner of the image; what it answers to is a small pattern, which
-# can be found elsewhere too.
+# Points are drawn in the input box of a branch, and those to which one of its outputs
+# answers highest are kept. Here is their mean, for the four branches and the ten outputs
+# of each. Bright pixels are ink. The output of a branch for class 0 was trained to speak
+# for zeros in one corner of the image; what it answers to is a small pattern, which can
+# be found elsewhere too.
 
 clusters = find_clusters(nam.bank_, seed=0)
 corners = ["upper left", "upper right", "lower left", "lower right"]
@@ -47,7 +49,7 @@ for b, row in enumerate(axes):
             ax.set_title(f"class {k}", fontsize=9)
     row[0].set_ylabel(corners[b], fontsize=9)
 figure.colorbar(
-    shown, ax=axes, label="mean input (0: half way to ink)", shrink=0.8, pad=0.02
+    shown, ax=axes, label="mean input (−0.5: paper, 0.5: ink)", shrink=0.8, pad=0.02
 )
 figure.suptitle("Mean of the inputs with the highest output, 3 x 3 pixels")
 plt.show()
@@ -57,8 +59,8 @@ plt.show()
 # -------------------------------
 #
 # The branch with most uses, and the ten of its uses that may add most to a score. The
-# background is the mean image of the class that the use speaks for. The dashed square is where the
-# branch was trained, the full one is what this use reads.
+# background is the mean image of the class that the use speaks for. The dashed square is
+# where the branch was trained, the full one is what this use reads.
 
 uses = nam.grown_branches_
 number = np.bincount([use["branch"] for use in uses]).argmax()
@@ -80,40 +82,51 @@ for ax, use in zip(axes.flat, loudest, strict=False):
     frame(ax, nam.bank_.regions[number], color="C0", linestyle="--", linewidth=2)
     frame(ax, use["region"], color="C1", linewidth=3)
     ax.set(xticks=[], yticks=[])
-    ax.set_title(f"its class {use['branch_class']}\nspeaks for {target}", fontsize=10)
+    ax.set_title(f"output {use['branch_class']}\nfor class {target}", fontsize=10)
 for ax in axes.flat[len(loudest) :]:
     ax.set_axis_off()
-figure.suptitle(f"Uses of the branch trained {corners[number]}")
+figure.suptitle(f"Ten uses of the branch trained at the {corners[number]}")
 plt.show()
 
 # %%
-# The images that one use answers to
-# ----------------------------------
+# The images that a use answers to
+# --------------------------------
 #
-# The loudest of these uses, and the twelve images to which it adds most. Two numbers were
-# trained for it, a scale and a bias; `precision` is the share of its class among the fresh
-# rows on which it spoke.
+# A row is a use, with the six images to which it adds most: of the uses that are alone
+# on their patch, the four of highest precision. ``precision`` is the share of the class
+# among the fresh rows on which the use spoke. It is far from 1 as a rule, and need not
+# be: a use has to raise its class where that class lags, and the other terms have their
+# say too.
 
-use = loudest[0]
-print({key: use[key] for key in ("scale", "bias", "precision", "recall")})
-added = nam.eval_terms(X)  # a term is all that is said on the same patch
-term = nam.term_features_.index(tuple(sorted(use["region"])))
-best = np.argsort(-added[:, term, use["target_class"]])[:12]
-figure, axes = plt.subplots(2, 6, figsize=(9, 3.6), layout="constrained")
-for ax, i in zip(axes.flat, best, strict=True):
-    ax.imshow(X[i].reshape(8, 8), cmap="gray")
-    frame(ax, use["region"], color="C1", linewidth=2)
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(f"a {y[i]}", fontsize=10)
-figure.suptitle(f"Where this patch says most for class {use['target_class']}")
+spoken = Counter(tuple(use["region"]) for use in uses)
+home = {tuple(region) for region in nam.bank_.regions.tolist()}
+alone = [
+    u for u in uses if spoken[tuple(u["region"])] == 1 and tuple(u["region"]) not in home
+]
+precise = sorted(alone, key=lambda use: -use["precision"])[:4]
+added = nam.eval_terms(X)  # a term is all that is said on the same patch: here one use
+
+figure, axes = plt.subplots(4, 6, figsize=(8, 6), layout="constrained")
+for row, use in zip(axes, precise, strict=True):
+    term = nam.term_features_.index(tuple(sorted(use["region"])))
+    best = np.argsort(-added[:, term, use["target_class"]])[:6]
+    for ax, i in zip(row, best, strict=True):
+        ax.imshow(X[i].reshape(8, 8), cmap="gray")
+        frame(ax, use["region"], color="C1", linewidth=2)
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(f"a {y[i]}", fontsize=9)
+    row[0].set_ylabel(
+        f"for class {use['target_class']}\nprecision {use['precision']:.2f}", fontsize=9
+    )
+figure.suptitle("The images to which four uses add most")
 plt.show()
 
 # %%
 # Which patches, how often
 # ------------------------
 #
-# Growth may use every patch. What it chose on these rows, by the upper left corner of the
-# patch.
+# Growth may use every patch. What it chose on these rows, by the upper left corner of
+# the patch.
 
 count = np.zeros((6, 6), dtype=int)
 for use in uses:

@@ -30,8 +30,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 # The base network
 # ----------------
 #
-# Stride 5 puts four patches on the image, one near each corner. The middle of the image is
-# seen by no branch.
+# Stride 5 puts four patches on the image, one near each corner. The middle of the image
+# is seen by no branch.
 
 patches = ImagePatches((1, 8, 8), patch_size=3, stride=5)
 nam = GrowingNAMClassifier(patches, round_size=5, random_state=0)
@@ -54,8 +54,8 @@ for _ in range(6):
 nam
 
 # %%
-# Accuracy and loss on the test rows. The dashed line is a network with a branch trained on
-# each of the 36 patches, at nine times the parameters.
+# Accuracy and loss on the test rows. The dashed line is a network with a branch trained
+# on each of the 36 patches, at nine times the parameters.
 
 full = GrowingNAMClassifier(
     ImagePatches((1, 8, 8), patch_size=3, stride=1), max_iter=50, random_state=0
@@ -74,9 +74,7 @@ axes[0].axhline(
 axes[0].set(xlabel="grown branches", ylabel="test accuracy (share of rows)")
 axes[0].legend(loc="lower right")
 axes[1].plot(branches, loss, "o-")
-axes[1].axhline(
-    log_loss(y_test, full.predict_proba(X_test)), color="C1", linestyle="--"
-)
+axes[1].axhline(log_loss(y_test, full.predict_proba(X_test)), color="C1", linestyle="--")
 axes[1].set(xlabel="grown branches", ylabel="test loss (nats)", ylim=(0, None))
 figure.suptitle("Four branches on digits, used again up to 30 times")
 plt.show()
@@ -85,9 +83,9 @@ plt.show()
 # What growth itself saw
 # ----------------------
 #
-# It looked at the selection rows, which it was fitted on, and at rows that it held out to
-# stop by. `growth_history_` has these numbers, and how many candidates were
-# screened, tested and qualified.
+# It looked at the selection rows, which it was fitted on, and at rows that it held out
+# to stop by. ``growth_history_`` has these numbers, and how many candidates were screened,
+# tested and qualified.
 
 display = GrowthDisplay.from_estimator(nam)
 display.ax_.set_title("Loss after each round of growth")

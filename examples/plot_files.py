@@ -2,8 +2,8 @@
 Loading and saving
 ==================
 
-A model goes into one file, from which it comes back to the bit. Growth can write such a file
-after every round, and continues from it after a crash.
+A model goes into one file, from which it comes back to the bit. Growth can write such a
+file after every round, and continues from it after a crash.
 """
 
 # %%
@@ -39,8 +39,8 @@ again = skgrow.load(folder / "base.safetensors")
 print((again.predict_proba(X) == nam.predict_proba(X)).all())
 
 # %%
-# Any reader of safetensors opens it: numbers are arrays, the rest is JSON. Loading runs no
-# code of the file.
+# Any reader of safetensors opens it: numbers are arrays, the rest is JSON. Loading runs
+# no code of the file.
 
 with safe_open(folder / "base.safetensors", framework="numpy") as file:
     header = json.loads(file.metadata()["skgrow"])
@@ -51,12 +51,12 @@ with safe_open(folder / "base.safetensors", framework="numpy") as file:
 # A run that breaks off
 # ---------------------
 #
-# Two copies of the base network grow by 60 branches. One does so in peace. The other one
-# is stopped after every round, as if the machine went down (`max_time` does it here), and
-# a new copy takes up its work from the checkpoint.
+# Two copies of the base network grow by 30 branches. One does so in peace. The other one
+# is stopped after every round, as if the machine went down (``max_time`` does it here),
+# and a new copy takes up its work from the checkpoint.
 
 unbroken = skgrow.load(folder / "base.safetensors")
-unbroken.grow(X[900:], y[900:], 60)
+unbroken.grow(X[900:], y[900:], 30)
 
 attempts = []
 while not attempts or attempts[-1].n_branches_ < unbroken.n_branches_:
@@ -64,7 +64,7 @@ while not attempts or attempts[-1].n_branches_ < unbroken.n_branches_:
     model.set_params(max_time=1e-6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GrowthStoppedWarning)
-        model.grow(X[900:], y[900:], 60, checkpoint=folder / "run.safetensors")
+        model.grow(X[900:], y[900:], 30, checkpoint=folder / "run.safetensors")
     attempts.append(model)
 
 same = np.array_equal(attempts[-1].predict_proba(X), unbroken.predict_proba(X))

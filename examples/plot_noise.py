@@ -3,17 +3,17 @@ Growth on noise stops
 =====================
 
 A search that looks at thousands of candidates always finds some that look good. Growth
-therefore tests them on rows that the search has not seen. On labels that are pure
-noise, next to nothing should pass.
+therefore tests them on rows that the search has not seen. On labels that are pure noise,
+next to nothing should pass.
 """
 
 # %%
 # True labels, and the same labels shuffled
 # -----------------------------------------
 #
-# A base network is trained on the first part of the digits. Growth then gets fresh rows, five
-# times with their labels and five times with labels that were shuffled among them. It is
-# asked for 40 branches each time.
+# A base network is trained on the first part of the digits. Growth then gets fresh rows,
+# five times with their labels and five times with labels that were shuffled among them.
+# It is asked for 40 branches each time.
 
 import warnings
 
@@ -56,9 +56,9 @@ print(*[text for text in messages if "shuffled" in text][:3], sep="\n")
 # What passed
 # -----------
 #
-# Every dot is a run, with a little noise to the side so that dots do not hide each other.
-# `delta=0.05` bounds the chance that *any* branch passes the test of its precision, condition
-# (13), by luck.
+# Every dot is a run, with a little noise to the side so that dots do not hide each
+# other. ``delta=0.05`` bounds the chance that *any* branch passes the test of its
+# precision, condition (13), by luck.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 rng = np.random.RandomState(0)

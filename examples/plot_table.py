@@ -30,7 +30,7 @@ frame = pd.DataFrame(
         "income": rng.lognormal(10, 0.5, n_rows),
         "town": rng.choice(["Bern", "Oslo", "Rome", "Turin", "Wells"], n_rows),
         "visits": rng.poisson(6, n_rows).astype(float),
-        "distance": rng.exponential(10, n_rows),
+        "distance": 1 + rng.exponential(9, n_rows),
         "member": rng.random(n_rows) < 0.5,
     }
 )
@@ -49,8 +49,8 @@ frame.head()
 # The base network
 # ----------------
 #
-# By default it has a branch for every column, and one for each pair of neighbours: age and
-# income are a pair, income and distance are not.
+# By default it has a branch for every column, and one for each pair of neighbours: age
+# and income are a pair, income and distance are not.
 
 nam = GrowingNAMClassifier(
     max_iter=30, early_stopping=True, round_size=5, refit=True, random_state=0
@@ -65,7 +65,7 @@ print(nam.term_names_)
 #
 # It looks at all pairs. What it adds is a term of the network like any other.
 
-nam.grow(frame[train], stays[train], n_branches=13)
+nam.grow(frame[train], stays[train], n_branches=12)
 after = nam.score(frame[test], stays[test])
 print(f"test accuracy {before:.3f} before, {after:.3f} after growth")
 nam
@@ -82,26 +82,28 @@ ax.set_title("The eight terms that matter most, after growth")
 plt.show()
 
 # %%
-# Where the new term comes from: each record names the branch that is used, and the columns
-# it was trained on.
+# Where the new term comes from: each record names the branch that is used, and the
+# columns it was trained on.
 
 for use in nam.grown_branches_:
     if set(use["region"]) == {"income", "distance"}:
         trained_on = frame.columns[nam.bank_.regions[use["branch"]]].tolist()
-        print(f"{use['region']} speaks for {use['target_class']!r}, trained on {trained_on}")
+        print(
+            f"{use['region']} speaks for {use['target_class']!r}, trained on {trained_on}"
+        )
 
 # %%
 # What the terms look like
 # ------------------------
 #
-# Logits that each adds to the score of "stays". The quadrants of the pairs are those that the
-# table was made with, at an age of 50, an income of 22,000 and a distance of 7.
+# Logits that each adds to the score of "stays". The quadrants of the pairs are those
+# that the table was made with, at an age of 50, an income of 22,000 and a distance of 7.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 for ax, pair in zip(axes, ["age & income", "income & distance"], strict=True):
     TermDisplay.from_estimator(nam, frame[train], pair, n_points=16, ax=ax)
-axes[0].set_title("trained in `fit`, and grown")
-axes[1].set_title("grown alone")
+axes[0].set_title("a branch of the base network, and growth")
+axes[1].set_title("growth alone")
 plt.show()
 
 # %%

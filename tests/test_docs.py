@@ -40,13 +40,12 @@ def name(page):
 
 
 @pytest.fixture
-def no_windows(monkeypatch):
+def no_windows():
     """Draw in memory, and close what was drawn."""
-    matplotlib = pytest.importorskip("matplotlib")
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    matplotlib.use("agg")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
     yield
-    matplotlib.pyplot.close("all")
+    pyplot.close("all")
 
 
 @pytest.mark.usefixtures("no_windows")
@@ -66,7 +65,8 @@ def test_links_inside_the_project_lead_somewhere(page):
     missing = [
         place
         for place, _ in links(page)
-        if not re.match(r"https?://|mailto:", place) and not (page.parent / place).exists()
+        if not re.match(r"https?://|mailto:", place)
+        and not (page.parent / place).exists()
     ]
     assert not missing
 
