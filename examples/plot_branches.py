@@ -92,19 +92,22 @@ plt.show()
 # The images that a use answers to
 # --------------------------------
 #
-# A row is a use, with the six images to which it adds most: of the uses that are alone
-# on their patch, the four of highest precision. ``precision`` is the share of the class
-# among the fresh rows on which the use spoke. It is far from 1 as a rule, and need not
-# be: a use has to raise its class where that class lags, and the other terms have their
-# say too.
+# A row is a use, with the six images to which it adds most: of the uses that have their
+# patch to themselves for their class, the four of highest precision. ``precision`` is the
+# share of the class among the fresh rows on which the use spoke. It is far from 1 as a
+# rule, and need not be: a use has to raise its class where that class lags, and the other
+# terms have their say too.
 
-spoken = Counter(tuple(use["region"]) for use in uses)
+spoken = Counter((tuple(use["region"]), use["target_class"]) for use in uses)
 home = {tuple(region) for region in nam.bank_.regions.tolist()}
 alone = [
-    u for u in uses if spoken[tuple(u["region"])] == 1 and tuple(u["region"]) not in home
+    use
+    for use in uses
+    if spoken[tuple(use["region"]), use["target_class"]] == 1
+    and tuple(use["region"]) not in home
 ]
 precise = sorted(alone, key=lambda use: -use["precision"])[:4]
-added = nam.eval_terms(X)  # a term is all that is said on the same patch: here one use
+added = nam.eval_terms(X)  # what is said on the same patch for a class
 
 figure, axes = plt.subplots(4, 6, figsize=(8, 6), layout="constrained")
 for row, use in zip(axes, precise, strict=True):

@@ -84,8 +84,8 @@ plt.show()
 # ----------------------
 #
 # It looked at the selection rows, which it was fitted on, and at rows that it held out
-# to stop by. ``growth_history_`` has these numbers, and how many candidates were screened,
-# tested and qualified.
+# to stop by. ``growth_history_`` has these numbers, and how many candidates were
+# screened, tested and qualified.
 
 display = GrowthDisplay.from_estimator(nam)
 display.ax_.set_title("Loss after each round of growth")

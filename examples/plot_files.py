@@ -85,6 +85,7 @@ ax.plot(history(unbroken, "n_branches"), history(unbroken, "held_out_loss"),
 for number, model in enumerate(attempts, 1):
     ax.plot(model.n_branches_, history(model, "held_out_loss")[-1], "o",
             color=f"C{number}", markersize=9, label=f"attempt {number}")  # fmt: skip
+ax.set_xticks(history(unbroken, "n_branches"))
 ax.set(xlabel="grown branches", ylabel="held-out loss (nats)")
 ax.set_title("One run, and the same run in pieces")
 ax.legend()

@@ -3,8 +3,8 @@ A grid search over growth
 =========================
 
 How many branches should grow? ``n_branches`` is a parameter like any other, so a grid
-search can say. With it in the constructor, ``fit`` trains on 70 % of the rows and grows on
-the others.
+search can say. With it in the constructor, ``fit`` trains on 70 % of the rows and grows
+on the others.
 """
 
 # %%
@@ -40,8 +40,8 @@ nam = GrowingNAMClassifier(
     round_size=4,
     random_state=0,
 )
-search = GridSearchCV(nam, {"n_branches": [0, 4, 8, 16]}, scoring="neg_log_loss", cv=3)
-with warnings.catch_warnings():  # growth may stop before 16
+search = GridSearchCV(nam, {"n_branches": [0, 4, 12]}, scoring="neg_log_loss", cv=3)
+with warnings.catch_warnings():  # growth may stop before 12
     warnings.simplefilter("ignore", GrowthStoppedWarning)
     search.fit(X_train, y_train)
 search
@@ -59,6 +59,7 @@ ax.plot(asked, -found["mean_test_score"], "-", color="C0", label="mean")
 for fold in range(3):
     ax.plot(asked, -found[f"split{fold}_test_score"], "o", color="C0", alpha=0.5,
             label="a fold" if fold == 0 else None)  # fmt: skip
+ax.set_xticks(asked)
 ax.axhline(np.log(2), color="0.6", linestyle="--", label="a coin")
 ax.set(xlabel="branches to grow (n_branches)", ylabel="loss in cross-validation (nats)")
 ax.set_title("Growth chosen by cross-validation")
