@@ -36,7 +36,17 @@ class PredictingMixin(DisplayMixin):
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def predict_log_proba(self, X):
-        """Log probabilities of the classes, `(n_samples, n_classes)`."""
+        """Log probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+            In nats; columns in the order of `classes_`.
+        """
         log_proba = log_softmax(self._logits(X), axis=1)
         return np.maximum(log_proba, np.log(np.finfo(log_proba.dtype).tiny))
 
@@ -56,7 +66,17 @@ class PredictingMixin(DisplayMixin):
         return np.maximum(proba, np.finfo(proba.dtype).tiny)  # its log is finite
 
     def predict(self, X):
-        """Label of highest score for each row, `(n_samples,)`."""
+        """Label of highest score for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Labels out of `classes_`.
+        """
         best = self._logits(X).argmax(axis=1)
         return self.classes_[best]
 

@@ -157,6 +157,17 @@ class ImportanceDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skgrow import GrowingNAMClassifier
+    >>> from skgrow.plotting import ImportanceDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> nam = GrowingNAMClassifier("features", max_iter=5, random_state=0).fit(X, y)
+    >>> display = ImportanceDisplay.from_estimator(nam, X, n_terms=3)
+    >>> display.ax_.get_xlabel()
+    'mean absolute contribution (logits)'
     """
 
     def __init__(self, names, importances):
@@ -219,6 +230,17 @@ class GrowthDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from skgrow.plotting import GrowthDisplay
+    >>> history = [    # an estimator's `growth_history_` has more in each row
+    ...     {"n_branches": 5, "loss": 0.4, "held_out_loss": 0.5},
+    ...     {"n_branches": 10, "loss": 0.3, "held_out_loss": 0.4},
+    ... ]
+    >>> display = GrowthDisplay(history).plot()
+    >>> display.ax_.get_ylabel()
+    'loss (nats)'
     """
 
     def __init__(self, history):
