@@ -98,6 +98,22 @@ def test_every_public_name_has_a_page_in_the_api():
     assert sorted(listed) == sorted(public)
 
 
+@pytest.mark.parametrize("page", ["method.md", "design.md"])
+def test_the_names_of_the_code_are_in_the_code(page):
+    """So that a page does not go on about what was renamed long ago."""
+    text = re.sub(
+        r"^```.*?^```$", "", (ROOT / "docs" / page).read_text(), flags=re.M | re.S
+    )
+    quoted = {
+        word for span in re.findall(r"`([^`\n]+)`", text) for word in span.split(".")
+    }
+    names = {word for word in quoted if re.fullmatch(r"_?[A-Za-z]+(_[a-z]+)+_?", word)}
+    code = "".join(file.read_text() for file in ROOT.glob("skgrow/**/*.py"))
+    files = "".join(str(file) for file in ROOT.glob("[estd][dekox]*/**/*.py"))
+    assert len(names) > 10
+    assert not [name for name in names if not re.search(rf"\b{name}\b", code + files)]
+
+
 def test_spelling():
     """Common misspellings, in prose and code; names that look like one are listed."""
     pytest.importorskip("codespell_lib")
