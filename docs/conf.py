@@ -18,6 +18,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 2
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "api/backreferences"]
 html_theme = "pydata_sphinx_theme"
