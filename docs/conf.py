@@ -39,6 +39,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "write_computation_times": False,
     "min_reported_time": 60,
+    "remove_config_comments": True,
+    "within_subsection_order": "FileNameSortKey",
 }
 # The pictures of an estimator in the gallery link to the API pages beside it.
 PredictingMixin._doc_link_template = "../api/skgrow.{estimator_name}.html"

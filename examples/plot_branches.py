@@ -7,6 +7,8 @@ trained somewhere else. This page looks into one: to what input it answers high,
 which patches growth has used it again.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 # %%
 # A grown network on digits
 # -------------------------

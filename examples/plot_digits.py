@@ -55,7 +55,7 @@ nam
 
 # %%
 # Accuracy and loss on the test rows. The dashed line is a network with a branch trained
-# on each of the 36 patches, at nine times the parameters.
+# on each of the 36 patches, at nearly nine times the parameters.
 
 full = GrowingNAMClassifier(
     ImagePatches((1, 8, 8), patch_size=3, stride=1), max_iter=50, random_state=0

@@ -33,7 +33,8 @@ nam = GrowingNAMClassifier(
 )
 nam.fit(X[:900], y[:900])
 
-folder = Path(tempfile.mkdtemp())
+scratch = tempfile.TemporaryDirectory()
+folder = Path(scratch.name)
 skgrow.save(nam, folder / "base.safetensors")
 again = skgrow.load(folder / "base.safetensors")
 print((again.predict_proba(X) == nam.predict_proba(X)).all())
@@ -90,3 +91,5 @@ ax.set(xlabel="grown branches", ylabel="held-out loss (nats)")
 ax.set_title("One run, and the same run in pieces")
 ax.legend()
 plt.show()
+
+scratch.cleanup()

@@ -3,9 +3,11 @@ A table with an interaction
 ===========================
 
 A made-up table with text and gaps, in which two pairs of columns act together. The base
-network has a branch for one of these pairs. Growth finds the other one, by using that
-branch again.
+network has a branch for one of these pairs. Growth finds the other one, by using branches
+again that were trained on other columns.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # The table
