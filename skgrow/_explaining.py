@@ -108,6 +108,16 @@ class ExplainingMixin:
         ------
         ValueError
             If `X` or the weights cannot be used.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skgrow import GrowingNAMClassifier
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> nam = GrowingNAMClassifier("features", max_iter=20, random_state=0).fit(X, y)
+        >>> importances = nam.term_importances(X)
+        >>> importances.shape == (len(nam.term_names_),) == (4,)
+        True
         """
         terms = self.eval_terms(X)
         if terms.ndim == 3:
@@ -134,6 +144,16 @@ class ExplainingMixin:
         ------
         ValueError
             If `X` cannot be used.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skgrow import GrowingNAMClassifier
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> nam = GrowingNAMClassifier("features", max_iter=20, random_state=0).fit(X, y)
+        >>> first = nam.explain_local(X[:2])[0][0]    # of row 0 what says most
+        >>> sorted(first), sorted(first["contribution"])
+        (['contribution', 'features', 'term'], [0, 1, 2])
         """
         terms = self.eval_terms(X)
         names, columns = self.term_names_, self.term_features_
@@ -182,6 +202,16 @@ class ExplainingMixin:
         ------
         ValueError
             If `X` cannot be used, or terms have more than two columns.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skgrow import GrowingNAMClassifier
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> nam = GrowingNAMClassifier("features", max_iter=20, random_state=0).fit(X, y)
+        >>> shape = nam.explain_global(X, n_points=8)["terms"][0]
+        >>> shape["term"], shape["contribution"].shape    # points, classes
+        ('sepal length (cm)', (8, 3))
         """
         check_is_fitted(self)
         X = read(self, X).astype(self._network.bank.dtype, copy=False)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.utils.validation import check_is_fitted
 
+from skgrow._display import DisplayMixin
 from skgrow._reading import read
 from skgrow._validation import check_device
 from skgrow.exceptions import ModelVersionWarning
@@ -16,7 +17,7 @@ from skgrow.exceptions import ModelVersionWarning
 __all__ = ["NetworkMixin", "PredictingMixin"]
 
 
-class NetworkMixin:
+class NetworkMixin(DisplayMixin):
     """Facts of a fitted `_network`, whatever it predicts."""
 
     @property
@@ -100,7 +101,17 @@ class PredictingMixin(NetworkMixin):
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def predict_log_proba(self, X):
-        """Log probabilities of the classes, `(n_samples, n_classes)`."""
+        """Log probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+            In nats; columns in the order of `classes_`.
+        """
         log_proba = log_softmax(self._logits(X), axis=1)
         return np.maximum(log_proba, np.log(np.finfo(log_proba.dtype).tiny))
 
@@ -120,6 +131,16 @@ class PredictingMixin(NetworkMixin):
         return np.maximum(proba, np.finfo(proba.dtype).tiny)  # its log is finite
 
     def predict(self, X):
-        """Label of highest score for each row, `(n_samples,)`."""
+        """Label of highest score for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Labels out of `classes_`.
+        """
         best = self._logits(X).argmax(axis=1)
         return self.classes_[best]

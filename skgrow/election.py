@@ -118,6 +118,14 @@ class ElectionTransferClassifier(
         Names of the columns, where `X` had names that are all strings.
     growth_history_ : list of dict
         A row for every round, as of `GrowingNAMClassifier`.
+    n_branches_ : int
+        Number of branches that vote.
+    n_parameters_ : int
+        Numbers fitted: the temperature, once somebody votes.
+    n_multiply_adds_ : int
+        Multiply-adds to predict one row.
+    grown_branches_ : list of dict
+        One record a vote: which branch, on which columns, for which class, and why.
 
     See Also
     --------

@@ -131,10 +131,23 @@ class GrowingNAMClassifier(NAMMixin, PredictingMixin, ClassifierMixin, BaseEstim
     growth_history_ : list of dict
         A row for every round: candidates screened, tested, qualified and picked,
         branches so far, loss and accuracy on selection and held-out rows, seconds.
+    n_branches_ : int
+        Number of grown branches.
+    n_parameters_ : int
+        Trained numbers: branches, two a grown branch, intercepts once they train.
+    n_multiply_adds_ : int
+        Multiply-adds to predict one row.
+    grown_branches_ : list of dict
+        One record a grown branch: what is used where, for which class, and why.
+    term_features_ : list of tuple of int
+        Columns of each term.
+    term_names_ : list of str
+        Name of each term, as "age" or "age & town".
 
     See Also
     --------
     skgrow.ImagePatches : Regions for images.
+    ElectionTransferClassifier : Branches of a fitted network vote on another task.
 
     Notes
     -----

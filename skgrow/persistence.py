@@ -94,7 +94,14 @@ def load(path):
 
     Examples
     --------
-    See `save`.
+    >>> import pathlib, tempfile, skgrow
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> nam = skgrow.GrowingNAMClassifier(max_iter=1, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     skgrow.save(nam, pathlib.Path(folder) / "iris.safetensors")
+    ...     skgrow.load(pathlib.Path(folder) / "iris.safetensors")
+    GrowingNAMClassifier(max_iter=1, random_state=0)
     """
     return read(path)[0]
 

@@ -157,6 +157,17 @@ class ImportanceDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skgrow import GrowingNAMClassifier
+    >>> from skgrow.plotting import ImportanceDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> nam = GrowingNAMClassifier("features", max_iter=5, random_state=0).fit(X, y)
+    >>> display = ImportanceDisplay.from_estimator(nam, X, n_terms=3)
+    >>> display.ax_.get_xlabel()
+    'mean absolute contribution (logits)'
     """
 
     def __init__(self, names, importances):
@@ -219,6 +230,17 @@ class GrowthDisplay:
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from skgrow.plotting import GrowthDisplay
+    >>> history = [    # an estimator's `growth_history_` has more in each row
+    ...     {"n_branches": 5, "loss": 0.4, "held_out_loss": 0.5},
+    ...     {"n_branches": 10, "loss": 0.3, "held_out_loss": 0.4},
+    ... ]
+    >>> display = GrowthDisplay(history).plot()
+    >>> display.ax_.get_ylabel()
+    'loss (nats)'
     """
 
     def __init__(self, history):
@@ -262,13 +284,30 @@ class GrowthDisplay:
         """
         self.ax_ = ax = _axes(ax, "GrowthDisplay")
         self.figure_ = ax.figure
-        n_branches = [record["n_branches"] for record in self.history]
+        n_branches, taken_back = _branches_by_round(self.history)
         for key, label in (("loss", "selection rows"), ("held_out_loss", "held out")):
             ax.plot(n_branches, [r[key] for r in self.history], marker=".", label=label)
+        if taken_back:
+            kept = self.history[-1]["n_branches"]
+            ax.axvline(kept, color="0.5", linestyle=":", label=f"kept: {kept}")
         ax.set_xlabel("grown branches")
         ax.set_ylabel("loss (nats)")
         ax.legend(frameon=False)
         return self
+
+
+def _branches_by_round(history):
+    """Branches that each round ended with, and whether the last ones were taken back.
+
+    The record of a round that took rounds back counts what was kept; its losses are
+    those of all that it had.
+    """
+    n_branches = [record["n_branches"] for record in history]
+    for i, record in enumerate(history):
+        before = n_branches[i - 1] if i else 0
+        if n_branches[i] < before:
+            n_branches[i] = before + record["n_picked"]
+    return n_branches, n_branches[-1] != history[-1]["n_branches"]
 
 
 def _axes(ax, name):

@@ -77,6 +77,15 @@ class ImagePatches:
         Returns
         -------
         columns : ndarray of int64 of shape (n_patches, patch_size ** 2)
+
+        Examples
+        --------
+        >>> from skgrow import ImagePatches
+        >>> ImagePatches((1, 3, 3), patch_size=2).columns(stride=1)
+        array([[0, 1, 3, 4],
+               [1, 2, 4, 5],
+               [3, 4, 6, 7],
+               [4, 5, 7, 8]])
         """
         channels, height, width = self.image_shape
         tops = np.arange(0, height - self.patch_size + 1, stride)

@@ -1,13 +1,25 @@
-"""The documents: their Python blocks run, and their links lead somewhere."""
+"""The documents: their Python blocks run, their links lead somewhere, words are words."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import skgrow
+import skgrow.plotting
+
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+GENERATED = [ROOT / "docs" / name for name in ("_build", "api", "auto_examples")]
+DOCS = [
+    page
+    for page in sorted(ROOT.glob("docs/**/*.md"))
+    if not any(page.is_relative_to(folder) for folder in GENERATED)
+]
+PAGES = [ROOT / "README.md", *DOCS]
 PAGES += [ROOT / "skgrow" / "growth" / "README.md", ROOT / "CONTRIBUTING.md"]
+EXAMPLES = sorted(ROOT.glob("examples/plot_*.py"))
 # What a page takes for granted.
 GIVEN = {"files.md": "from sklearn.datasets import load_iris\n"
          "from skgrow import GrowingNAMClassifier\n"
@@ -18,10 +30,25 @@ def blocks(page):
     return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
 
 
+def links(page):
+    """What is linked to, as pairs of a place and an anchor in it."""
+    return re.findall(r"\]\(([^)#\s]*)(#[^)\s]*)?\)", page.read_text())
+
+
 def name(page):
     return str(page.relative_to(ROOT))
 
 
+@pytest.fixture
+def no_windows():
+    """Draw in memory, and close what was drawn."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    yield
+    pyplot.close("all")
+
+
+@pytest.mark.usefixtures("no_windows")
 @pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
 def test_python_blocks_run(page, tmp_path, monkeypatch, capsys):
@@ -35,13 +62,21 @@ def test_python_blocks_run(page, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_inside_the_project_lead_somewhere(page):
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
     missing = [
-        link
-        for link in links
-        if not re.match(r"https?://|mailto:", link) and not (page.parent / link).exists()
+        place
+        for place, _ in links(page)
+        if not re.match(r"https?://|mailto:", place)
+        and not (page.parent / place).exists()
     ]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_to_the_gallery_name_an_example(page):
+    """The pages that Sphinx makes of examples; it checks the links once more."""
+    shown = {f"#sphx_glr_auto_examples_{example.name}" for example in EXAMPLES}
+    anchors = {anchor for place, anchor in links(page) if not place}
+    assert {a for a in anchors if a.startswith("#sphx_glr")} <= shown
 
 
 def test_the_readme_shows_what_it_promises():
@@ -49,3 +84,43 @@ def test_the_readme_shows_what_it_promises():
     for command in ("quickstart", "test"):
         assert text.count(f"<!-- command:{command} -->") == 1
     assert len(blocks(ROOT / "README.md")) >= 4
+
+
+def test_every_page_of_the_guide_has_a_runnable_block():
+    guide = [*ROOT.glob("docs/guide/*.md"), ROOT / "docs" / "getting_started.md"]
+    assert len(guide) >= 7
+    assert not [page for page in guide if not blocks(page)]
+
+
+def test_every_public_name_has_a_page_in_the_api():
+    listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(), re.M)
+    public = {*skgrow.__all__, *skgrow.plotting.__all__} - {"__version__"}
+    assert sorted(listed) == sorted(public)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "docs/method.md", ROOT / "docs/design.md", ROOT / "skgrow/growth/README.md"],
+    ids=name,
+)
+def test_the_names_of_the_code_are_in_the_code(page):
+    """So that a page does not go on about what was renamed long ago."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    spans = re.findall(r"`([^`\n]+)`", text)
+    quoted = {word for span in spans for word in span.split(".")}
+    names = {word for word in quoted if re.fullmatch(r"_?[A-Za-z]+(_[a-z]+)+_?", word)}
+    code = ""
+    for folder in ("skgrow", "tests", "examples"):
+        for file in ROOT.glob(f"{folder}/**/*.py"):
+            code += f"{file.stem}\n{file.read_text()}"
+    assert len(names) > 5
+    assert not [name for name in names if not re.search(rf"\b{name}\b", code)]
+
+
+def test_spelling():
+    """Common misspellings, in prose and code; names that look like one are listed."""
+    pytest.importorskip("codespell_lib")
+    found = subprocess.run(
+        [sys.executable, "-m", "codespell_lib"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout + found.stderr

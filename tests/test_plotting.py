@@ -124,3 +124,18 @@ def test_wrong_names(nam):
     base = GrowingNAMClassifier(max_iter=1, random_state=0).fit(FRAME, Y)
     with pytest.raises(ValueError, match="has not grown yet"):
         GrowthDisplay.from_estimator(base)
+
+
+def test_rounds_that_were_taken_back_are_drawn_where_they_stood():
+    def rounds(*counts):
+        return [
+            {"n_branches": n, "n_picked": 5, "loss": 1 / (i + 1), "held_out_loss": 1.0}
+            for i, n in enumerate(counts)
+        ]
+
+    ax = GrowthDisplay(rounds(5, 10, 15, 5)).plot().ax_  # 20 at last, and 15 too many
+    assert list(ax.lines[0].get_xdata()) == [5, 10, 15, 20]
+    assert list(ax.lines[-1].get_xdata()) == [5, 5]
+    assert ax.get_legend().get_texts()[-1].get_text() == "kept: 5"
+    plain = GrowthDisplay(rounds(5, 10)).plot().ax_
+    assert [line.get_label() for line in plain.lines] == ["selection rows", "held out"]
