@@ -82,7 +82,8 @@ class ExplainingMixin:
             scaled = self._scaler.transform(X[rows])
             if self._network.curves is not None:
                 curves = self._network.curves
-                found[rows, : len(curves)] = curves.terms(X[rows])
+                own = curves.speaking
+                found[rows, : len(own)] = curves.terms(X[rows])[:, own]
             _add_base(found[rows], self._network.bank, terms, scaled, self.device)
             _add_grown(found[rows], self._network.grown, terms, scaled, self.device)
         return self._as_told(found)
@@ -196,7 +197,9 @@ class ExplainingMixin:
             columns; "values", for each column the list of grid values, None for
             missing; "weights", for each column the share of the rows at each value;
             "contribution", in logits, an ndarray of shape (n_points,) or (n_first,
-            n_second), with an axis for the classes behind, if there are more than two.
+            n_second), with an axis for the classes behind, if there are more than two;
+            "error", the standard error of the curve of a single column, of the same
+            shape, None for pairs and where there are no replicas.
 
         Raises
         ------
@@ -240,6 +243,46 @@ class ExplainingMixin:
             "terms": [self._described(term, shapes[term], axes) for term in shapes],
         }
 
+    def remove_terms(self, names):
+        """Take terms out of the network, as if their columns said nothing there.
+
+        What grown branches were fitted to beside them stays as it is.
+
+        Parameters
+        ----------
+        names : str or list of str
+            Some of `term_names_`.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If there is no such term, or none would be left.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skgrow import GrowingNAMClassifier
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> nam = GrowingNAMClassifier("features", max_iter=20, random_state=0).fit(X, y)
+        >>> nam.remove_terms("sepal width (cm)").term_names_
+        ['sepal length (cm)', 'petal length (cm)', 'petal width (cm)']
+        """
+        check_is_fitted(self)
+        known = dict(zip(self.term_names_, self.term_features_, strict=True))
+        names = [names] if isinstance(names, str) else list(names)
+        unknown = [name for name in names if name not in known]
+        if unknown or set(names) == set(known):
+            raise ValueError(
+                f"names={names!r} must be some of the terms and not all of them, which "
+                f"are {list(known)}."
+            )
+        self._network = self._network.without([known[name] for name in names])
+        return self
+
     def _described(self, term, shape, axes):
         return {
             "term": _joined([self._column_names()[j] for j in term]),
@@ -247,7 +290,18 @@ class ExplainingMixin:
             "values": [axes[j].labels for j in term],
             "weights": [axes[j].weight for j in term],
             "contribution": shape,
+            "error": self._error(term, axes),
         }
+
+    def _error(self, term, axes):
+        """Of a curve on its grid, from replicas; None where there is none."""
+        curves = self._network.curves
+        if curves is None or len(term) > 1 or np.isnan(curves.error).all():
+            return None
+        error = curves.error_at(term[0], axes[term[0]].points)
+        if error.shape[1] > 2:
+            return error
+        return np.abs(self._as_told(error * np.array([-1, 1])))  # of the difference
 
     def _level(self):
         """The intercept, as contributions are given."""
@@ -274,7 +328,8 @@ def _terms(network):
     """Number of each term by its columns, in order."""
     regions = np.concatenate([network.bank.regions, network.grown.uses.columns])
     curves = network.curves
-    terms = {} if curves is None else {(j,): j for j in range(len(curves))}
+    speaking = [] if curves is None else curves.speaking
+    terms = {(j,): number for number, j in enumerate(speaking)}
     for region in regions.tolist():
         terms.setdefault(tuple(sorted(set(region))), len(terms))
     return terms

@@ -155,14 +155,17 @@ class GrowingMixin(CallbackSupportMixin):
 
     def _growth_plan(self, **how):
         network = self._network
+        # Replicas of a branch do the same: those of the first one serve as sources.
+        n_sources = network.grown.bank.n_branches // vars(self).get("_n_replicas", 1)
         if self.matching != "exhaustive" and "_clusters" not in vars(self):
             self._clusters = find_clusters(
-                network.grown.bank,
+                network.grown.bank.take(slice(n_sources)),
                 seed=self._seed,
                 n_jobs=self.n_jobs,
                 device=self.device,
             )
         return GrowthPlan(
+            n_sources=n_sources,
             regions=self._regions.growth,
             clusters=vars(self).get("_clusters"),
             matching=self.matching,

@@ -15,7 +15,7 @@ from skgrow.growth.grown import GrownBranches, Network
 from skgrow.interactions import promising_pairs
 from skgrow.regions import Regions, resolve_regions
 from skgrow.scaling import fit_scaler
-from skgrow.training import TrainingData, TrainingPlan, train_bank
+from skgrow.training import TrainingData, TrainingPlan, shrunk, train_bank
 
 __all__ = ["TrainingMixin"]
 
@@ -47,9 +47,9 @@ class TrainingMixin:
                 X, y, weight, curves.logits(X) + intercept
             )
         sizes = self._hidden_layers(self._regions.base.shape[1])
-        bank = BranchBank.random(
-            self._regions.base, sizes, len(intercept), random_state, X.dtype
-        )
+        self._n_replicas = 1 if curves is None else self._affordable_replicas(y)
+        columns = np.tile(self._regions.base, (self._n_replicas, 1))
+        bank = BranchBank.random(columns, sizes, len(intercept), random_state, X.dtype)
         self._network = Network(bank, GrownBranches.empty(bank), intercept, curves)
         vars(self).pop("_clusters", None)
         self.growth_history_ = []
@@ -67,6 +67,10 @@ class TrainingMixin:
         intercept = np.log(shares / shares.sum())
         return intercept - intercept.mean()
 
+    def _affordable_replicas(self, y):
+        """On few rows, none can be left out."""
+        return self.n_replicas if len(y) > self.batch_size else 1
+
     def _wants_curves(self):
         if isinstance(self.curves, str):
             return isinstance(self.regions, str) and self.regions == "auto"
@@ -80,7 +84,7 @@ class TrainingMixin:
         return fit_curves(
             X, y, weight, categorical, self._loss,
             n_classes=self._n_outputs,
-            n_replicas=self.n_replicas if len(y) > self.batch_size else 1,
+            n_replicas=self._affordable_replicas(y),
             seed=self._seed, n_jobs=self.n_jobs,
         )  # fmt: skip
 
@@ -125,6 +129,8 @@ class TrainingMixin:
                 device=self.device,
                 report=lambda *news: self._report_training(plan, step, *news),
             )
+        if train.share is not None:
+            bank = shrunk(bank, train, self._loss, self.device)
         grown = network.grown
         if not len(grown):  # growth will use the branches as they are now
             grown = GrownBranches.empty(bank)
@@ -140,7 +146,10 @@ class TrainingMixin:
         offset = network.intercept[None]
         if len(network.grown) or network.curves is not None:
             offset = network.logits(X, self._scaler, self.device, with_bank=False)
-        everything = TrainingData(scaled, y, weight, offset)
+        share = None
+        if n_passes is None and self._n_replicas > 1:
+            share = _shares(len(y), self._n_replicas, self._seed)
+        everything = TrainingData(scaled, y, weight, offset, share)
         stop = self.early_stopping
         if stop == "auto":
             few = self.batch_size if network.curves is not None else EARLY_STOPPING_ROWS
@@ -176,3 +185,9 @@ class TrainingMixin:
                 return base, selection
             self._warn_stopped(0, self.n_branches, problem)
         return slice(None), np.arange(0)  # a slice copies nothing
+
+
+def _shares(n_rows, n_replicas, seed):
+    """1, or 0 where a replica leaves out a row; every row is left out by one."""
+    fold = np.random.RandomState(seed).permutation(n_rows) % n_replicas
+    return (fold[:, None] != np.arange(n_replicas)).astype(np.float32)

@@ -49,6 +49,7 @@ STATE = (
     "classes_", "n_features_in_", "feature_names_in_", "growth_history_", "loss_curve_",
     "validation_curve_", "n_iter_", "_network", "_scaler", "_regions", "_seed",
     "_clusters", "_source_classes", "_table", "_target",
+    "_n_replicas",
 )  # fmt: skip
 PLAIN = (type(None), bool, int, str)
 SHARED = {"array", "bits", "strings", "record", "estimator", "frozen", "random_state"}

@@ -95,6 +95,13 @@ class BranchBank:
         """Multiply-adds to predict one row."""
         return sum(array.size for array in self.weights)
 
+    def take(self, index):
+        """The branches at `index` (an index array, a mask or a slice)."""
+        weights, biases = (
+            tuple(a[index] for a in p) for p in (self.weights, self.biases)
+        )
+        return BranchBank(self.regions[index], weights, biases)
+
     def tensors(self, device="cpu"):
         """Weights and biases as lists of torch tensors on `device`, to be trained:
         weights `(branches, out, in)`, biases `(branches, out, 1)`.
@@ -266,19 +273,28 @@ class LayerStack:
         return self._scratch[which, : math.prod(shape)].view(shape)
 
 
-def training_logits(inputs, weights, biases):
-    """Summed logits `(n_outputs, rows)` of `BranchBank.tensors`, to take gradients of.
+def training_logits(inputs, weights, biases, n_replicas=1):
+    """Summed logits of `BranchBank.tensors`, to take gradients of.
 
     Parameters
     ----------
     inputs : Tensor of shape (branches, region_size, rows)
     weights, biases : lists of Tensor
+    n_replicas : int, default=1
+        Networks that the branches make, equally many each, one after the other.
+
+    Returns
+    -------
+    logits : Tensor of shape (n_replicas, rows, n_outputs)
     """
     hidden = inputs
     for weight, bias in zip(weights[:-1], biases, strict=True):
         hidden = torch.baddbmm(bias, weight, hidden).relu_()  # (branches, width, rows)
-    readout = weights[-1].transpose(0, 1).flatten(1)
-    return readout @ hidden.flatten(0, 1)
+    # All branches of a replica in one product.
+    readout = weights[-1].unflatten(0, (n_replicas, -1))  # (replicas, branches, K, width)
+    readout = readout.transpose(1, 2).flatten(2)
+    hidden = hidden.unflatten(0, (n_replicas, -1)).flatten(1, 2)
+    return torch.bmm(readout, hidden).transpose(1, 2)
 
 
 def row_chunks(n_rows, size=CHUNK_ROWS):

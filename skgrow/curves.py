@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -66,8 +66,33 @@ class Curves:
         knots = np.concatenate(knots).astype(X.dtype)
         return cls(knots, start, values, np.full_like(values, np.nan))
 
+    def without(self, columns):
+        """The same, some columns saying nothing."""
+        values, error = self.values.copy(), self.error.copy()
+        for column in columns:
+            values[self.points(column)] = error[self.points(column)] = 0
+        return replace(self, values=values, error=error)
+
+    @property
+    def speaking(self):
+        """Columns whose curve is not 0 everywhere, ascending."""
+        each = range(len(self))
+        return [j for j in each if self.values[self.points(j)].any()]
+
     def __len__(self):
         return len(self.start) - 1
+
+    def fits(self, n_columns):
+        """Whether the arrays fit together and make so many columns."""
+        start, n_points = self.start, len(self.knots)
+        return (
+            start.shape == (n_columns + 1,)
+            and start[0] == 0
+            and start[-1] == n_points
+            and bool((np.diff(start) > 1).all())
+            and self.values.shape == self.error.shape
+            and self.values.shape[:1] == self.knots.shape
+        )
 
     @property
     def n_parameters(self):
@@ -106,6 +131,13 @@ class Curves:
             way = column[inner] / 2 - knots[below] / 2
             share[inner, j] = way / (knots[below + 1] / 2 - knots[below] / 2)
         return point, share
+
+    def error_at(self, column, values):
+        """Standard error of one curve at some values, `(n_values, n_classes)`."""
+        own = self.points(column)
+        knots, error = self.knots[own][:-1], self.error[own]
+        found = [np.interp(values, knots, one) for one in error[:-1].T]
+        return np.where(np.isnan(values)[:, None], error[-1], np.column_stack(found))
 
     def design(self, X):
         """Sparse matrix `(n_rows, n_points)`: its product with the values sums terms."""

@@ -241,8 +241,8 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         y : ndarray of shape (n_samples,)
             In units of the target.
         """
-        mean, _ = self._fitted("_target")
-        return mean + self._as_told(self._logits(X))
+        logits = self._logits(X)
+        return self._target[0] + self._as_told(logits)
 
     @property
     def intercept_(self):
@@ -271,7 +271,11 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         return (X, y, weight) if used.all() else (X[used], y[used], weight[used])
 
     def _check_varied(self, y):
-        """A constant target is learned too: nothing is left to do."""
+        """A constant target is learned too, but not from a single row."""
+        if len(y) < 2:
+            raise ValueError(
+                f"n_samples={len(y)} with a positive weight is too few; give at least 2."
+            )
 
     def _smallest_share(self, y):
         return 0.5  # of the rows above and below their predictions, about

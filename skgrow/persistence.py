@@ -22,6 +22,7 @@ from safetensors.numpy import save as to_safetensors
 from sklearn.utils.validation import check_is_fitted
 
 from skgrow._trees import ESTIMATORS, Reader, Writer
+from skgrow.curves import Curves
 from skgrow.exceptions import ModelFileError
 from skgrow.tables import Table
 
@@ -199,7 +200,12 @@ def _try(model):
     ):
         raise ModelFileError("the columns and their categories do not fit together.")
     network = model._network
+    curves = getattr(network, "curves", None)
+    if curves is not None and not (
+        isinstance(curves, Curves) and curves.fits(n_features)
+    ):
+        raise ModelFileError("the curves do not fit the columns.")
     row = np.zeros((1, n_features), dtype=network.grown.bank.dtype)
     logits = network.logits(row, model._scaler)
-    if logits.shape != (1, len(model.classes_)):
+    if logits.shape != (1, model._n_outputs):
         raise ModelFileError("the scores and the classes do not fit together.")

@@ -7,6 +7,7 @@ again, on axes of the user's if they are given.
 from __future__ import annotations
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 __all__ = ["GrowthDisplay", "ImportanceDisplay", "TermDisplay"]
@@ -17,6 +18,9 @@ MAX_CATEGORIES = 12  # named on an axis; of more, every so many
 
 class TermDisplay:
     """Shape of one term: a curve or bars for one column, a map for a pair.
+
+    Bands and whiskers are two standard errors of the curve of the column, where its
+    replicas give one; what pairs say of the column alone is drawn without.
 
     Parameters
     ----------
@@ -80,6 +84,8 @@ class TermDisplay:
         if term not in names:
             raise ValueError(f"term={term!r} is not one of the terms: {names}.")
         chosen = found[names.index(term)]
+        if is_regressor(estimator):
+            return cls(chosen).plot(ax=ax)
         classes = estimator.classes_.tolist()
         if len(classes) > 2 or target is not None:
             chosen = _of_class(chosen, target, classes)
@@ -108,19 +114,23 @@ class TermDisplay:
 
     def _plot_curve(self, ax):
         [values], [weight] = self.term["values"], self.term["weights"]
-        shape = self.term["contribution"]
+        shape, error = self.term["contribution"], self.term.get("error")
         ax.axhline(0, color="0.7", linewidth=0.8)
         numbers = _are_numbers(values)
         if numbers:
             there = np.array([v is not None for v in values])
             x = np.array([v for v in values if v is not None], dtype=float)
             ax.plot(x, shape[there], color="C0", marker="." if len(x) < 10 else "")
+            if error is not None:
+                low, high = shape - 2 * error, shape + 2 * error
+                ax.fill_between(x, low[there], high[there], color="C0", alpha=0.2, lw=0)
             if not there.all():
                 ax.axhline(shape[~there][0], color="C1", linestyle="--", label="missing")
                 ax.legend(frameon=False)
             _density(ax, x, weight[there])
         else:
-            ax.bar(np.arange(len(values)), shape, color="C0")
+            bars = None if error is None else 2 * error
+            ax.bar(np.arange(len(values)), shape, yerr=bars, color="C0", ecolor="0.3")
             _name_ticks(ax, "x", values)
         ax.set_xlabel(_short(self.term["term"], 2 * LONGEST_NAME))
         ax.set_ylabel(self._says())
@@ -141,7 +151,9 @@ class TermDisplay:
         ax.figure.colorbar(drawn, ax=ax, label=self._says())
 
     def _says(self):
-        return f"adds to {_short(self.target)} (logits)" if self.target else "logits"
+        if not self.target:
+            return "adds to the prediction"
+        return f"adds to {_short(self.target)} (logits)"
 
 
 class ImportanceDisplay:
@@ -325,7 +337,13 @@ def _of_class(term, target, classes):
     if len(classes) == 2:
         sign = 1 if target == classes[1] else -1
         return {**term, "contribution": sign * term["contribution"]}
-    return {**term, "contribution": term["contribution"][..., classes.index(target)]}
+    own = classes.index(target)
+    error = term.get("error")
+    return {
+        **term,
+        "contribution": term["contribution"][..., own],
+        "error": None if error is None else error[..., own],
+    }
 
 
 def _are_numbers(values):

@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 
 from skgrow.bank import row_chunks, training_logits
 from skgrow.losses import CROSS_ENTROPY
 
-__all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "train_bank"]
+TINY = 1e-30  # a batch may hold no row of a replica
+QUIETEST = 0.01  # growth needs branches that say something
+
+__all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "shrunk", "train_bank"]
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,29 @@ class TrainingData:
     sample_weight : ndarray of shape (n_samples,)
     offset : ndarray of shape (n_samples, n_classes) or (1, n_classes)
         Logits that are added to the bank's and not trained.
+    share : ndarray of shape (n_samples, n_replicas), default=None
+        What the weight of each row is multiplied by for each replica; None for one
+        network of all branches.
     """
 
     X: np.ndarray
     y: np.ndarray
     sample_weight: np.ndarray
     offset: np.ndarray
+    share: np.ndarray | None = None
+
+    @property
+    def n_replicas(self):
+        """Networks that are trained side by side."""
+        return 1 if self.share is None else self.share.shape[1]
 
     def take(self, rows):
         """The given rows."""
         offset = self.offset if len(self.offset) == 1 else self.offset[rows]
-        return TrainingData(self.X[rows], self.y[rows], self.sample_weight[rows], offset)
+        share = None if self.share is None else self.share[rows]
+        return TrainingData(
+            self.X[rows], self.y[rows], self.sample_weight[rows], offset, share
+        )
 
 
 @dataclass(frozen=True)
@@ -66,10 +82,14 @@ class TrainingRecord:
 def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", report=None):
     """Minimise the weighted loss of the summed logits with Adam.
 
+    Replicas are networks of their own, trained side by side: the bank holds the branches
+    of one after those of the other. What comes back is their mean, as one network.
+
     Parameters
     ----------
     bank : BranchBank
-        Where to start; it is not changed.
+        Where to start; it is not changed. `data.n_replicas` times the branches of one
+        network.
     data : TrainingData
         Training rows. A set no larger than one batch is trained full-batch, so that
         a row of weight 2 equals the row twice.
@@ -93,10 +113,11 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
     optimizer = torch.optim.Adam(parameters, lr=plan.learning_rate)
     schedule = _one_cycle(optimizer, len(data.y), plan) if plan.one_cycle else None
     rows = _to_device(data, device)
-    stopper = _Stopper(plan, bank, validation, device)
+    stopper = _Stopper(plan, bank, validation, data.n_replicas, device)
     columns = torch.tensor(bank.regions.reshape(-1), device=device)
     generator = torch.Generator().manual_seed(seed)
     losses = []
+    mass = float((data.sample_weight * _shares(data).mean(axis=1)).sum())
     for epoch in range(plan.max_iter):
         order = torch.randperm(len(data.y), generator=generator).to(device)
         total = 0.0
@@ -104,13 +125,46 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
             total += _step(bank, rows, batch, columns, weights, biases, optimizer, plan)
             if schedule is not None:
                 schedule.step()
-        losses.append(total / float(data.sample_weight.sum()))
+        losses.append(total / mass)
         stop = stopper.step(epoch, losses[-1], weights, biases)
         asked = report is not None and report(epoch + 1, losses[-1], stopper.last)
         if stop or asked:
             break
-    trained = _trained(bank, *stopper.restore(weights, biases))
+    trained = _trained(bank, *stopper.restore(weights, biases), data.n_replicas)
     return trained, TrainingRecord(losses, stopper.curve, len(losses), stopper.best_iter)
+
+
+def shrunk(bank, data, loss, device="cpu"):
+    """A bank of replicas, made as loud as rows that a replica left out want it.
+
+    Parameters
+    ----------
+    bank : BranchBank
+        The mean of `data.n_replicas` networks, from `train_bank`.
+    data : TrainingData
+        The rows that they were trained on.
+    loss : CrossEntropy or SquaredError
+    device : str, default="cpu"
+
+    Returns
+    -------
+    bank : BranchBank
+        Its outputs multiplied by a number between `QUIETEST` and 1.
+    """
+    n_each = bank.n_branches // data.n_replicas
+    fresh = np.zeros((len(data.y), bank.n_outputs), dtype=bank.dtype)
+    for r in range(data.n_replicas):
+        left_out = np.flatnonzero(data.share[:, r] == 0)
+        replica = bank.take(slice(r * n_each, (r + 1) * n_each))
+        fresh[left_out] = data.n_replicas * replica.logits(data.X[left_out], device)
+
+    def cost(loudness):
+        losses = loss.of_rows(data.offset + loudness * fresh, data.y)
+        return float(np.average(losses, weights=data.sample_weight))
+
+    best = minimize_scalar(cost, bounds=(QUIETEST, 1), method="bounded").x
+    last = bank.weights[-1] * bank.dtype.type(best)
+    return replace(bank, weights=(*bank.weights[:-1], last))
 
 
 def _one_cycle(optimizer, n_rows, plan):
@@ -125,26 +179,27 @@ def _one_cycle(optimizer, n_rows, plan):
 
 def _step(bank, rows, batch, columns, weights, biases, optimizer, plan):
     X, y, sample_weight, offset = rows
+    n_replicas = sample_weight.shape[1]
     inputs = X[batch][:, columns].T.reshape(*bank.regions.shape, -1)
-    logits = training_logits(inputs, weights, biases).T  # (rows, n_classes)
+    logits = training_logits(inputs, weights, biases, n_replicas)
     logits = logits + (offset if len(offset) == 1 else offset[batch])
-    losses = plan.loss.of_tensors(logits, y[batch])
-    batch_weight = sample_weight[batch]
-    total = (losses * batch_weight).sum()
-    loss = total / batch_weight.sum()
+    losses = plan.loss.of_tensors(logits.flatten(0, 1), y[batch].repeat(n_replicas))
+    batch_weight = sample_weight[batch].T  # (n_replicas, rows)
+    totals = (losses.view(n_replicas, -1) * batch_weight).sum(dim=1)
+    loss = (totals / batch_weight.sum(dim=1).clip(min=TINY)).sum()
     if plan.alpha:
         loss = loss + plan.alpha * sum(w.square().sum() for w in weights)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
-    return float(total.detach())
+    return float(totals.detach().mean())
 
 
 class _Stopper:
     """Early stopping: by validation rows and best weights, else by the training loss."""
 
-    def __init__(self, plan, bank, validation, device):
-        self.plan, self.bank = plan, bank
+    def __init__(self, plan, bank, validation, n_replicas, device):
+        self.plan, self.bank, self.n_replicas = plan, bank, n_replicas
         self.validation = None if validation is None else _to_device(validation, device)
         self.curve, self.last = [], None
         self.best_iter, self.best_loss, self.best = 0, np.inf, None
@@ -169,22 +224,32 @@ class _Stopper:
         with torch.inference_mode():
             for rows in row_chunks(len(y)):
                 inputs = X[rows][:, columns].T.reshape(*self.bank.regions.shape, -1)
-                logits = training_logits(inputs, weights, biases).T
+                logits = training_logits(inputs, weights, biases, self.n_replicas)
+                logits = logits.mean(dim=0)
                 logits = logits + (offset if len(offset) == 1 else offset[rows])
                 losses = self.plan.loss.of_tensors(logits, y[rows])
-                total += float(losses @ sample_weight[rows])
-        return total / float(sample_weight.sum())
+                total += float(losses @ sample_weight[rows, 0])
+        return total / float(sample_weight[:, 0].sum())
 
 
 def _to_device(data, device):
-    arrays = (data.X, data.y, data.sample_weight.astype(data.X.dtype), data.offset)
+    weight = (data.sample_weight[:, None] * _shares(data)).astype(data.X.dtype)
+    arrays = (data.X, data.y, weight, data.offset)
     # Copies read-only arrays (memory maps) and no others: torch must never share them.
     writable = (np.require(array, requirements="W") for array in arrays)
     return tuple(torch.as_tensor(array, device=device) for array in writable)
 
 
-def _trained(bank, weights, biases):
-    """A bank of the trained tensors, back in the `(branches, in, out)` numpy form."""
+def _shares(data):
+    return np.ones((len(data.y), 1)) if data.share is None else data.share
+
+
+def _trained(bank, weights, biases, n_replicas):
+    """A bank of the trained tensors, back in the `(branches, in, out)` numpy form.
+
+    The outputs of replicas are divided by their number: their sum is the mean network.
+    """
+    weights = [*weights[:-1], weights[-1] / n_replicas]
     return replace(
         bank,
         weights=tuple(

@@ -240,6 +240,25 @@ class Network:
         between = 2 * n_curves * len(self.intercept)  # two knots a column and class
         return self.bank.n_multiply_adds + self.grown.n_multiply_adds + between
 
+    def without(self, terms):
+        """The network less all that sees exactly these sets of columns.
+
+        Parameters
+        ----------
+        terms : list of tuple of int
+            Columns of each term, ascending.
+        """
+        lost = set(terms)
+        base, grown = (
+            np.array([tuple(sorted(set(r))) not in lost for r in regions.tolist()], bool)
+            for regions in (self.bank.regions, self.grown.uses.columns)
+        )
+        curves = self.curves
+        if curves is not None:
+            curves = curves.without([term[0] for term in terms if len(term) == 1])
+        bank = self.bank if base.all() else self.bank.take(base)
+        return replace(self, bank=bank, grown=self.grown.take(grown), curves=curves)
+
     def logits(self, X, scaler, device="cpu", with_bank=True):
         """Logits of raw inputs `X` (n_samples, n_features), in chunks of rows."""
         logits = np.empty((len(X), len(self.intercept)), dtype=self.bank.dtype)

@@ -35,6 +35,8 @@ class GrowthPlan:
 
     Attributes
     ----------
+    n_sources : int
+        Branches of the bank, the first ones, that are tried elsewhere.
     regions : ndarray of int64 of shape (n_regions, region_size)
         Columns of each region that growth may use.
     clusters : Clusters or None
@@ -45,6 +47,7 @@ class GrowthPlan:
         Classes that may get branches; None for all.
     """
 
+    n_sources: int
     regions: np.ndarray
     clusters: object
     matching: str
@@ -190,7 +193,8 @@ def grow_round(standing, selection, plan, *, n_picks, round_number, random_state
     search, verify = _draw_rows(selection.pool, plan.search_rows, random_state)
     bank, logits = standing.network.grown.bank, standing.logits
     now = selection.residual(logits, search)
-    screened, n_screened = _search(bank, now, selection, plan, search, random_state)
+    sources = bank.take(slice(plan.n_sources))
+    screened, n_screened = _search(sources, now, selection, plan, search, random_state)
     # Shares of delta that sum to delta over all rounds: 1/2 + 1/6 + 1/12 + ... = 1
     n_tested = plan.n_verified * (round_number + 1) * (round_number + 2)
     asked = np.log(n_tested / plan.delta)

@@ -1,0 +1,202 @@
+"""Curves of single columns: where they have knots, what they say, how they are fitted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+
+from skgrow import GrowingNAMClassifier
+from skgrow.curve_fitting import FIXED, KNEE, RIDGE, fit_curves
+from skgrow.curves import N_BINS, Curves, knots_of
+from skgrow.interactions import promising_pairs
+from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
+
+PLAIN = {"n_classes": 2, "n_replicas": 1, "seed": 0}
+
+
+def rows(n=400, n_classes=2):
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.randn(n), rng.randint(4, size=n), rng.randint(6, size=n)])
+    X[rng.rand(n) < 0.1, 0] = np.nan
+    y = rng.randint(n_classes, size=n)
+    return X, y, rng.uniform(0.5, 2, size=n)
+
+
+def some_curves(n_classes=3):
+    X, _, weight = rows()
+    curves = Curves.flat(X, weight, np.array([False, False, True]), n_classes)
+    values = np.random.RandomState(1).randn(*curves.values.shape)
+    return X, Curves(curves.knots, curves.start, values, curves.error)
+
+
+def slow_term(curves, column, value):
+    """What one curve says of one value, by the definition."""
+    own = curves.points(column)
+    knots, values = curves.knots[own], curves.values[own]
+    if np.isnan(value):
+        return values[-1]
+    return np.array([np.interp(value, knots[:-1], v) for v in values[:-1].T])
+
+
+def test_terms_are_interpolated_between_knots():
+    X, curves = some_curves()
+    X = np.vstack([X[:30], [[-99.0, 1.5, 9.0], [99.0, -1.0, np.nan]]])
+    slow = [[slow_term(curves, j, v) for j, v in enumerate(row)] for row in X]
+    np.testing.assert_allclose(curves.terms(X), slow, atol=1e-12)
+    np.testing.assert_allclose(curves.logits(X), np.sum(slow, axis=1), atol=1e-12)
+
+
+def test_curves_that_do_not_fit_together_are_known():
+    _, curves = some_curves()
+    assert curves.fits(3)
+    assert not curves.fits(2)
+    start = curves.start.copy()
+    start[1] = start[2]
+    assert not Curves(curves.knots, start, curves.values, curves.error).fits(3)
+    assert not Curves(curves.knots[:-1], curves.start, curves.values, curves.error).fits(
+        3
+    )
+
+
+def test_huge_values_are_no_trouble():
+    X = np.array([[-1e308], [0.0], [1e308], [9e307]])
+    curves = Curves.flat(X, np.ones(4), np.array([False]), 1)
+    values = np.arange(5.0)[:, None]
+    curves = Curves(curves.knots, curves.start, values, curves.error)
+    assert np.isfinite(curves.terms(X)).all()
+    np.testing.assert_allclose(curves.logits(X)[:, 0], [0, 1, 3, 2])
+
+
+def test_a_column_of_many_values_has_knots_at_quantiles_and_beside_heavy_values():
+    rng = np.random.RandomState(0)
+    column = np.append(np.zeros(5000), rng.lognormal(size=1000))
+    knots = knots_of(column, np.ones(6000), N_BINS)
+    assert N_BINS <= len(knots) <= N_BINS + 5
+    assert knots[0] == 0
+    assert knots[1] == column[column > 0].min()  # free to jump right beside 0
+
+
+def test_weights_count_as_rows_in_knots():
+    column = np.random.RandomState(0).randn(300)
+    weight = np.random.RandomState(1).randint(1, 4, size=300)
+    found = knots_of(column, weight.astype(float), 32)
+    rows = np.repeat(column, weight)
+    np.testing.assert_array_equal(found, knots_of(rows, np.ones(len(rows)), 32))
+
+
+def plain_objective(point, curves, X, y, share, n_theta, to_class, loss):
+    """The penalised loss of all values, one term after the other."""
+    level, values = np.split(point.reshape(-1, n_theta), [1])
+    logits = np.tile(level, (len(X), 1))
+    cost = 0.0
+    for j, is_codes in enumerate([False, False, True]):
+        own = curves.points(j)
+        part = Curves(curves.knots, curves.start, values, values)
+        logits = logits + np.array([slow_term(part, j, v) for v in X[:, j]])
+        steps = [] if is_codes else np.diff(values[own][:-1], axis=0).ravel()
+        loose = values[own].ravel() if is_codes else values[own][-1]
+        cost += sum(KNEE**2 * (np.sqrt(1 + (s / KNEE) ** 2) - 1) for s in steps)
+        cost += sum(RIDGE / 2 * v**2 for v in loose)
+    return share @ loss.of_rows(logits @ to_class, y) + FIXED * cost
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes):
+    X, y, weight = rows(120, n_classes)
+    X[:, 0] = np.round(X[:, 0])
+    categorical = np.array([False, False, True])
+    curves, intercept = fit_curves(
+        X, y, weight, categorical, CROSS_ENTROPY, **{**PLAIN, "n_classes": n_classes}
+    )
+    to_class = np.array([[-0.5, 0.5]]) if n_classes == 2 else np.eye(n_classes)
+    flat = Curves.flat(X, weight, categorical, n_classes)
+    args = (flat, X, y, weight / weight.sum(), len(to_class), to_class, CROSS_ENTROPY)
+    start = np.zeros((1 + len(flat.knots)) * len(to_class))
+    slow = minimize(plain_objective, start, args=args, method="L-BFGS-B",
+                    options={"maxfun": 10**6})  # fmt: skip
+    level, values = np.split(slow.x.reshape(-1, len(to_class)), [1])
+    other = Curves(flat.knots, flat.start, values @ to_class, flat.error)
+    expected = other.logits(X) + level @ to_class
+    found = curves.logits(X) + intercept
+    centred = [z - z.mean(axis=1, keepdims=True) for z in (found, expected)]
+    np.testing.assert_allclose(*centred, atol=0.01)
+
+
+def test_each_curve_has_mean_zero_over_the_rows():
+    X, y, weight = rows()
+    curves, intercept = fit_curves(
+        X, y, weight, np.array([False, False, True]), CROSS_ENTROPY, **PLAIN
+    )
+    means = np.average(curves.terms(X), axis=0, weights=weight)
+    np.testing.assert_allclose(means, 0, atol=1e-12)
+    assert np.isclose(intercept.sum(), 0)
+    assert np.isnan(curves.error).all()
+
+
+def test_a_gap_that_fit_never_saw_is_taken_for_the_median():
+    rng = np.random.RandomState(0)
+    X = rng.randn(301, 1)
+    y = (X[:, 0] > 0).astype(int)
+    curves, _ = fit_curves(X, y, np.ones(301), np.array([False]), CROSS_ENTROPY, **PLAIN)
+    gap, median = curves.terms(np.array([[np.nan], [np.median(X)]]))
+    np.testing.assert_allclose(gap, median, atol=0.1)
+
+
+def test_errors_shrink_with_rows_and_cover_the_truth():
+    widths = []
+    for n in (500, 8000):
+        rng = np.random.RandomState(0)
+        X = rng.uniform(-1, 1, size=(n, 1))
+        y = (np.sin(3 * X[:, 0]) + 0.5 * rng.randn(n)).astype(float)
+        curves, _ = fit_curves(
+            X, y, np.ones(n), np.array([False]), SQUARED_ERROR,
+            n_classes=2, n_replicas=4, seed=0,
+        )  # fmt: skip
+        grid = np.linspace(-0.9, 0.9, 50)
+        error = 2 * curves.error_at(0, grid)[:, 1]
+        widths.append(error.mean())
+    assert widths[1] < 0.5 * widths[0]
+    found = curves.terms(grid[:, None])[:, 0]
+    gap = np.abs(found[:, 1] - found[:, 0] - np.sin(3 * grid))
+    assert np.mean(gap < 3 * error) > 0.8
+
+
+def test_a_jagged_column_is_learned():
+    """The use of curves: one value holds most rows, and its neighbours differ."""
+    rng = np.random.RandomState(0)
+    gain = np.where(rng.rand(4000) < 0.9, 0.0, rng.lognormal(8, 1, size=4000))
+    frame = pd.DataFrame({"gain": gain, "noise": rng.randn(4000)})
+    chance = np.where(gain == 0, 0.2, np.where(gain < 3000, 0.02, 0.95))
+    y = rng.rand(4000) < chance
+    nam = GrowingNAMClassifier(max_iter=5, random_state=0).fit(frame[:3000], y[:3000])
+    fresh = frame[3000:]
+    error = np.abs(nam.predict_proba(fresh)[:, 1] - chance[3000:])
+    assert error.mean() < 0.03
+
+
+def test_the_true_pair_is_the_most_promising():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-0.5, 0.5, size=(3000, 8))
+    y = (X[:, 2] * X[:, 5] + 0.05 * rng.randn(3000) > 0).astype(int)
+    left = CROSS_ENTROPY.residual(np.zeros((3000, 2)), y, np.ones(3000))
+    pairs = promising_pairs(X, left, 5)
+    assert pairs.shape == (5, 2)
+    assert pairs[0].tolist() == [2, 5]
+
+
+def test_pairs_of_gaps_count_too():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-0.5, 0.5, size=(3000, 5))
+    gap = rng.rand(3000) < 0.3
+    X[gap, 1] = -0.75
+    y = (gap ^ (X[:, 3] > 0)).astype(int)
+    left = CROSS_ENTROPY.residual(np.zeros((3000, 2)), y, np.ones(3000))
+    assert promising_pairs(X, left, 1).tolist() == [[1, 3]]
+
+
+def test_constant_columns_make_no_pairs():
+    X = np.zeros((50, 3))
+    X[:, 1] = np.linspace(-0.5, 0.5, 50)
+    y = np.arange(50) % 2
+    left = CROSS_ENTROPY.residual(np.zeros((50, 2)), y, np.ones(50))
+    assert promising_pairs(X, left, 4).shape == (0, 2)

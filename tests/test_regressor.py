@@ -1,0 +1,192 @@
+"""GrowingNAMRegressor: the estimator contract, and what a regressor does differently."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import approx_fprime
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skgrow
+from skgrow import GrowingNAMRegressor, GrowthStoppedWarning
+from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
+from skgrow.plotting import GrowthDisplay, ImportanceDisplay, TermDisplay
+
+pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
+
+
+@pytest.mark.changes_global_state
+@parametrize_with_checks(
+    [
+        GrowingNAMRegressor(max_iter=20),
+        GrowingNAMRegressor(n_branches=5, max_iter=20, n_verified=100),
+    ]
+)
+def test_estimator(estimator, check):
+    check(estimator)
+
+
+def table(n=2400):
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {
+            "size": rng.uniform(20, 200, n), "age": rng.uniform(0, 90, n),
+            "town": rng.choice(["Bern", "Oslo", "Rome"], n), "noise": rng.randn(n),
+        }
+    )  # fmt: skip
+    frame.loc[rng.rand(n) < 0.1, "age"] = None
+    in_town = frame["town"].map({"Bern": 3.0, "Oslo": 1.0, "Rome": 0.2})
+    price = 1e6 + 1000 * frame["size"] * in_town + 5e4 * (frame["age"] > 50)
+    return frame, (price + 1e4 * rng.randn(n)).to_numpy()
+
+
+FRAME, PRICE = table()
+
+
+@pytest.fixture(scope="module")
+def nam():
+    nam = GrowingNAMRegressor(n_verified=200, round_size=10, random_state=0)
+    return nam.fit(FRAME[:1800], PRICE[:1800])
+
+
+@pytest.fixture(scope="module")
+def grown(nam):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GrowthStoppedWarning)
+        return pickle.loads(pickle.dumps(nam)).grow(FRAME[:1800], PRICE[:1800], 20)
+
+
+def test_a_table_of_everything_is_learned(nam):
+    assert nam.score(FRAME[1800:], PRICE[1800:]) > 0.98
+    plain = Ridge().fit(FRAME[["size", "noise"]][:1800], PRICE[:1800])
+    assert plain.score(FRAME[["size", "noise"]][1800:], PRICE[1800:]) < 0.7
+
+
+def test_growth_helps_where_a_pair_was_not_trained():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, size=(6000, 4))
+    y = X[:, 0] * X[:, 1] + X[:, 2] * X[:, 3] + 0.05 * rng.randn(6000)
+    nam = GrowingNAMRegressor(
+        [[0, 1]], grow_regions="pairs", curves=True, n_verified=500, random_state=0
+    )
+    nam.fit(X[:5000], y[:5000])
+    before = nam.score(X[5000:], y[5000:])
+    nam.grow(X[:5000], y[:5000], 60)
+    assert 0.4 < before < 0.6  # it knows one of the two products
+    assert nam.score(X[5000:], y[5000:]) > before + 0.2
+    assert nam.n_parameters_ - nam.bank_.n_parameters < 1000
+
+
+def test_terms_sum_to_the_prediction(grown):
+    rows = FRAME[:50]
+    terms = grown.eval_terms(rows)
+    assert terms.shape == (50, len(grown.term_names_))
+    total = terms.sum(axis=1) + grown.intercept_
+    np.testing.assert_allclose(total, grown.predict(rows), rtol=1e-9)
+    [row] = grown.explain_local(rows[:1])
+    found = sum(term["contribution"] for term in row) + grown.intercept_
+    assert np.isclose(found, grown.predict(rows[:1])[0])
+
+
+def test_shapes_are_in_units_of_the_target(grown):
+    found = grown.explain_global(FRAME[:1800])
+    assert np.isclose(found["intercept"], PRICE[:1800].mean(), rtol=0.01)
+    age = next(t for t in found["terms"] if t["term"] == "age")
+    numbers = np.array([v for v in age["values"][0] if v is not None])
+    shape = age["contribution"][: len(numbers)]
+    jump = shape[numbers > 55].mean() - shape[numbers < 45].mean()
+    assert abs(jump - 5e4) < 5e3
+    assert (age["error"] > 0).all()
+    assert age["error"].mean() < 5e3
+
+
+def test_displays_draw_a_regressor(grown):
+    from matplotlib import pyplot as plt
+
+    assert TermDisplay.from_estimator(grown, FRAME, "age").ax_.get_ylabel()
+    ImportanceDisplay.from_estimator(grown, FRAME)
+    GrowthDisplay.from_estimator(grown)
+    plt.close("all")
+
+
+def test_grown_branches_go_up_or_down(grown):
+    for record in grown.grown_branches_:
+        assert record["target_class"] in ("up", "down")
+
+
+@pytest.mark.parametrize("shift", [0.0, -1e9])
+@pytest.mark.parametrize("scale", [1e-9, 1e12])
+def test_the_unit_of_the_target_does_not_matter(scale, shift):
+    X, y = load_diabetes(return_X_y=True)
+    one = GrowingNAMRegressor(max_iter=5, random_state=0).fit(X, y)
+    other = clone(one).fit(X, (y + shift) * scale)
+    found = other.predict(X) / scale - shift
+    np.testing.assert_allclose(found, one.predict(X), rtol=1e-3)
+
+
+def test_a_constant_target_is_predicted():
+    X = np.random.RandomState(0).randn(100, 3)
+    nam = GrowingNAMRegressor(max_iter=2, random_state=0).fit(X, np.full(100, 7.5))
+    np.testing.assert_allclose(nam.predict(X), 7.5, atol=0.5)
+
+
+def test_saved_and_loaded_predicts_to_the_bit(grown, tmp_path):
+    skgrow.save(grown, tmp_path / "nam")
+    loaded = skgrow.load(tmp_path / "nam")
+    assert type(loaded) is GrowingNAMRegressor
+    np.testing.assert_array_equal(loaded.predict(FRAME), grown.predict(FRAME))
+
+
+def test_partial_fit_learns_in_passes():
+    X, y = load_diabetes(return_X_y=True)
+    nam = GrowingNAMRegressor(random_state=0)
+    scores = [nam.partial_fit(X, y).score(X, y) for _ in range(60)]
+    assert scores[-1] > scores[0]
+    assert scores[-1] > 0.3
+
+
+def test_grid_search_chooses_the_number_of_branches():
+    X, y = load_diabetes(return_X_y=True)
+    nam = GrowingNAMRegressor(max_iter=5, n_verified=50, random_state=0)
+    search = GridSearchCV(nam, {"n_branches": [0, 3]}, cv=2).fit(X, y)
+    assert np.isfinite(search.best_score_)
+
+
+@pytest.mark.parametrize("wrong", [["a"] * 100, [np.nan] * 100, [np.inf] * 100])
+def test_targets_that_are_no_numbers_are_refused(wrong):
+    X = np.random.RandomState(0).randn(100, 3)
+    with pytest.raises(ValueError, match=r"could not convert|NaN|infinity|string"):
+        GrowingNAMRegressor().fit(X, wrong)
+
+
+@pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARED_ERROR])
+def test_slopes_and_residuals_are_derivatives_of_the_loss(loss):
+    rng = np.random.RandomState(0)
+    n_rows, n_classes = 5, 2
+    logits, weight = rng.randn(n_rows, n_classes), rng.uniform(0.5, 2, n_rows)
+    y = rng.randint(2, size=n_rows) if loss is CROSS_ENTROPY else rng.randn(n_rows)
+
+    def total(flat):
+        return loss.of_rows(flat.reshape(n_rows, n_classes), y) @ weight
+
+    slow = approx_fprime(logits.ravel(), total).reshape(n_rows, n_classes)
+    value, slope = loss.value_and_slope(logits, y, weight)
+    assert np.isclose(value, total(logits.ravel()))
+    np.testing.assert_allclose(slope, slow, atol=1e-5)
+    np.testing.assert_allclose(
+        loss.residual(logits, y, weight).gradient, -slow, atol=1e-5
+    )
+
+
+def test_a_row_counts_by_its_error():
+    """Shares of a direction are shares of all errors (the docstring of SquaredError)."""
+    logits, y = np.zeros((4, 2)), np.array([1.0, -3.0, 0.5, -0.5])
+    membership = SQUARED_ERROR.residual(logits, y, np.ones(4)).membership
+    np.testing.assert_allclose(membership.sum(), 4)
+    np.testing.assert_allclose(membership[:, 1] / membership.sum(), [0.2, 0, 0.1, 0])
