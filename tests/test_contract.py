@@ -419,7 +419,11 @@ def test_early_stopping_restores_the_best_weights(monkeypatch):
     monkeypatch.setattr(module, "train_bank", spy)
     X, y = blobs(2, noise=3.0)
     nam = table_nam(
-        early_stopping=True, max_iter=200, n_iter_no_change=5, batch_size=32
+        early_stopping=True,
+        max_iter=200,
+        n_iter_no_change=5,
+        batch_size=32,
+        n_replicas=1,
     ).fit(X, y)
     curve = nam.validation_curve_
     assert len(curve) == nam.n_iter_ < 200
