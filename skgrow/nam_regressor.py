@@ -29,11 +29,14 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     regions : {"auto", "features", "pairs"}, ImagePatches or list of index lists, \
             default="auto"
         Columns that each base branch sees: one column each, all pairs, patches of an
-        image, or lists of equal length. "auto" takes every column alone and a ring of
-        pairs.
+        image, or lists of equal length. "auto" takes the most promising pairs
+        of columns, two for each column and 64 at most (`promising_pairs`), and leaves
+        single columns to the curves; on up to `batch_size` rows, and in `partial_fit`,
+        every column alone and a ring of pairs.
     grow_regions : same as `regions`, default=None
         Where growth may look. None means all regions of the same kind: patches at
-        stride 1, all ordered pairs.
+        stride 1, all ordered pairs; with "auto" the 500 most promising pairs in both
+        orders.
     curves : bool or "auto", default="auto"
         Fit a curve for every column before the branches, see `Curves`. "auto" does so
         with `regions="auto"`.

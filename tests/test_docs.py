@@ -26,6 +26,19 @@ GIVEN = {"files.md": "from sklearn.datasets import load_iris\n"
          "X, y = load_iris(return_X_y=True)\n"}  # fmt: skip
 
 
+# A small file in place of the census, which a reader has.
+ADULT = """
+import numpy as np
+import pandas as pd
+rng = np.random.RandomState(0)
+frame = pd.DataFrame({"age": rng.randint(18, 90, 900), "sex": rng.choice(list("fm"), 900)})
+frame["income"] = np.where(frame["age"] + 9 * rng.randn(900) > 50, ">50K", "<=50K")
+frame.loc[::7, "sex"] = None
+frame.to_csv("adult.csv", index=False)
+"""
+GIVEN["README.md"] = ADULT
+
+
 def blocks(page):
     return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
 
