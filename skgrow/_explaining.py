@@ -185,9 +185,9 @@ class ExplainingMixin:
             Rows that say where the grid lies and how much each point weighs, as a rule
             those of `fit`.
         n_points : int, default=32
-            Points of the grid of a column of numbers, at quantiles; a categorical
-            column has one for each category. Missing values have one more, where `X`
-            has any.
+            Points of the grid of a column of numbers, at quantiles and beside values
+            that hold many rows; a categorical column has one for each category.
+            Missing values have one more, where `X` has any.
 
         Returns
         -------

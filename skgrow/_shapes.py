@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skgrow.curves import knots_of
+
 __all__ = ["Axis", "axes_of", "purified", "shape_rows"]
 
 
@@ -56,8 +58,7 @@ def _axis(column, categories, n_points):
         points = np.arange(len(categories), dtype=column.dtype)
         labels = categories.tolist()
     else:
-        steps = np.linspace(0, 1, n_points)
-        points = np.unique(np.quantile(there, steps, method="inverted_cdf"))
+        points = knots_of(there, np.ones(len(there)), n_points - 1)
         labels = points.tolist()
     nearest = np.searchsorted((points[1:] + points[:-1]) / 2, there)
     count = np.bincount(nearest, minlength=len(points)).astype(np.float64)

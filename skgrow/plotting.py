@@ -10,7 +10,9 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-__all__ = ["GrowthDisplay", "ImportanceDisplay", "TermDisplay"]
+from skgrow._region_display import RegionDisplay, new_axes
+
+__all__ = ["GrowthDisplay", "ImportanceDisplay", "RegionDisplay", "TermDisplay"]
 
 LONGEST_NAME = 24  # letters of a category or a column on an axis
 MAX_CATEGORIES = 12  # named on an axis; of more, every so many
@@ -104,7 +106,7 @@ class TermDisplay:
         -------
         display : TermDisplay
         """
-        self.ax_ = ax = _axes(ax, "TermDisplay")
+        self.ax_ = ax = new_axes(ax, "TermDisplay")
         self.figure_ = ax.figure
         if len(self.term["features"]) == 1:
             self._plot_curve(ax)
@@ -220,7 +222,7 @@ class ImportanceDisplay:
         -------
         display : ImportanceDisplay
         """
-        self.ax_ = ax = _axes(ax, "ImportanceDisplay")
+        self.ax_ = ax = new_axes(ax, "ImportanceDisplay")
         self.figure_ = ax.figure
         order = np.argsort(-self.importances, kind="stable")[:n_terms][::-1]
         names = [_short(self.names[i], 2 * LONGEST_NAME) for i in order]
@@ -294,7 +296,7 @@ class GrowthDisplay:
         -------
         display : GrowthDisplay
         """
-        self.ax_ = ax = _axes(ax, "GrowthDisplay")
+        self.ax_ = ax = new_axes(ax, "GrowthDisplay")
         self.figure_ = ax.figure
         n_branches, taken_back = _branches_by_round(self.history)
         for key, label in (("loss", "selection rows"), ("held_out_loss", "held out")):
@@ -320,15 +322,6 @@ def _branches_by_round(history):
         if n_branches[i] < before:
             n_branches[i] = before + record["n_picked"]
     return n_branches, n_branches[-1] != history[-1]["n_branches"]
-
-
-def _axes(ax, name):
-    check_matplotlib_support(name)
-    if ax is None:
-        from matplotlib import pyplot
-
-        _, ax = pyplot.subplots(layout="constrained")
-    return ax
 
 
 def _of_class(term, target, classes):

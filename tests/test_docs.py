@@ -31,7 +31,8 @@ ADULT = """
 import numpy as np
 import pandas as pd
 rng = np.random.RandomState(0)
-frame = pd.DataFrame({"age": rng.randint(18, 90, 900), "sex": rng.choice(list("fm"), 900)})
+frame = pd.DataFrame({"age": rng.randint(18, 90, 900)})
+frame["sex"] = rng.choice(["f", "m"], 900)
 frame["income"] = np.where(frame["age"] + 9 * rng.randn(900) > 50, ">50K", "<=50K")
 frame.loc[::7, "sex"] = None
 frame.to_csv("adult.csv", index=False)

@@ -6,6 +6,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
+import skgrow
 from skgrow import GrowingNAMClassifier, ImagePatches
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
@@ -169,3 +170,46 @@ def test_before_fit_and_bad_input(binary):
     assert not hasattr(nam, "term_names_")
     with pytest.raises(ValueError, match="feature names"):
         binary.eval_terms(FRAME[["b", "a", "c", "d"]])
+
+
+def removable():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, size=(900, 3))
+    y = (X[:, 0] * X[:, 1] + 0.3 * X[:, 2] > 0).astype(int)
+    nam = GrowingNAMClassifier(max_iter=10, n_verified=100, random_state=0)
+    return nam.fit(X, y).grow(X, y, 5), X, y
+
+
+def test_a_removed_term_is_gone_and_nothing_else():
+    nam, X, _ = removable()
+    terms, before = nam.eval_terms(X), nam.decision_function(X)
+    names = ["x1", "x0 & x1"]
+    place = [nam.term_names_.index(name) for name in names]
+    nam.remove_terms(names)
+    assert not set(names) & set(nam.term_names_)
+    expected = before - terms[:, place].sum(axis=1)
+    np.testing.assert_allclose(nam.decision_function(X), expected, atol=1e-9)
+    total = nam.eval_terms(X).sum(axis=1) + nam.intercept_ @ [-1, 1]
+    np.testing.assert_allclose(nam.decision_function(X), total, atol=1e-9)
+
+
+def test_a_network_without_its_pairs_predicts_is_saved_and_grows(tmp_path):
+    nam, X, y = removable()
+    pairs = [name for name in nam.term_names_ if "&" in name]
+    nam.remove_terms(pairs)
+    assert nam.n_branches_ == 0
+    assert nam.term_names_ == ["x0", "x1", "x2"]
+    skgrow.save(nam, tmp_path / "nam")
+    loaded = skgrow.load(tmp_path / "nam")
+    np.testing.assert_array_equal(loaded.predict_proba(X), nam.predict_proba(X))
+    assert nam.grow(X, y, 5).n_branches_ > 0
+
+
+@pytest.mark.parametrize("wrong", [["x9"], ["x0", "x1", "x2", "x0 & x1"], "x0 & x9"])
+def test_only_terms_can_be_removed_and_not_all(wrong):
+    nam, X, _ = removable()
+    wrong = nam.term_names_ if len(wrong) == 4 else wrong
+    before = nam.decision_function(X)
+    with pytest.raises(ValueError, match="must be some of the terms"):
+        nam.remove_terms(wrong)
+    np.testing.assert_array_equal(nam.decision_function(X), before)

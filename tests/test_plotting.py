@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
-from skgrow import GrowingNAMClassifier
-from skgrow.plotting import GrowthDisplay, ImportanceDisplay, TermDisplay
+from skgrow import GrowingNAMClassifier, ImagePatches
+from skgrow.plotting import GrowthDisplay, ImportanceDisplay, RegionDisplay, TermDisplay
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
@@ -139,3 +139,42 @@ def test_rounds_that_were_taken_back_are_drawn_where_they_stood():
     assert ax.get_legend().get_texts()[-1].get_text() == "kept: 5"
     plain = GrowthDisplay(rounds(5, 10)).plot().ax_
     assert [line.get_label() for line in plain.lines] == ["selection rows", "held out"]
+
+
+def test_thirty_terms_can_be_drawn():
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    X = X.iloc[:, :10]
+    nam = GrowingNAMClassifier(max_iter=3, random_state=0).fit(X, y)
+    found = nam.explain_global(X)["terms"]
+    assert len(found) == 30
+    for term in found:
+        TermDisplay(term, "benign").plot().figure_.canvas.draw()
+        plt.close("all")
+
+
+def test_bands_are_two_errors_wide(nam):
+    term = next(t for t in nam.explain_global(FRAME)["terms"] if t["term"] == "age")
+    ax = TermDisplay.from_estimator(nam, FRAME, "age").ax_
+    [band] = ax.collections
+    low = term["contribution"] - 2 * term["error"]
+    drawn = band.get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose(drawn.min(), low[:-1].min())
+
+
+def test_the_map_counts_pixels_of_grown_branches():
+    X, y = load_digits(return_X_y=True)
+    patches = ImagePatches((1, 8, 8), patch_size=3, stride=5)
+    nam = GrowingNAMClassifier(patches, max_iter=5, n_verified=200, random_state=0)
+    nam.fit(X, y).grow(X, y, 12)
+    display = RegionDisplay.from_estimator(nam)
+    assert display.counts.shape == (8, 8)
+    assert display.counts.sum() == 9 * nam.n_branches_
+    parts = [RegionDisplay.from_estimator(nam, target=t).counts for t in nam.classes_]
+    np.testing.assert_array_equal(np.sum(parts, axis=0), display.counts)
+    with pytest.raises(ValueError, match=r"target='x' is not one of"):
+        RegionDisplay.from_estimator(nam, target="x")
+
+
+def test_the_map_needs_an_image(nam):
+    with pytest.raises(ValueError, match="regions='auto'"):
+        RegionDisplay.from_estimator(nam)

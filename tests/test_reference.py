@@ -17,11 +17,12 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 
 from skgrow import (
     ElectionTransferClassifier,
     GrowingNAMClassifier,
+    GrowingNAMRegressor,
     GrowthStoppedWarning,
     ImagePatches,
 )
@@ -52,7 +53,20 @@ def answers(n_jobs=None):
     X, y = load_iris(return_X_y=True)
     table = GrowingNAMClassifier(max_iter=5, n_branches=4, random_state=0).fit(X, y)
     found["table"] = table.decision_function(X[::15])
+    X, y = load_breast_cancer(return_X_y=True)
+    cells = GrowingNAMClassifier(max_iter=3, random_state=0, n_jobs=n_jobs)
+    found["thirty terms"] = shapes(cells.fit(X[:, :10], y), X[:, :10])
+    X, y = load_diabetes(return_X_y=True)
+    number = GrowingNAMRegressor(max_iter=3, n_branches=2, n_verified=50, random_state=0)
+    found["number"] = number.fit(X, y).predict(X[::40])
     return {name: scores.tolist() for name, scores in found.items()}
+
+
+def shapes(nam, X):
+    """All that pictures of a network of 30 terms draw, as one vector."""
+    terms = nam.explain_global(X, n_points=3)["terms"]
+    assert len(terms) == 30
+    return np.concatenate([term["contribution"].ravel() for term in terms])
 
 
 def in_a_process(n_threads):
