@@ -85,7 +85,8 @@ def _fit_replica(problem, held_out):
     """Parameters of the best strength for rows that are left out."""
     weight = problem.weight.copy()
     weight[held_out] = 0
-    point, best, best_loss, n_worse = problem.start(), None, np.inf, 0
+    point = best = problem.start()
+    best_loss, n_worse = np.inf, 0
     for strength in STRENGTHS:
         point = problem.solve(weight, strength / len(weight), point)
         loss = problem.loss_of(point, held_out)

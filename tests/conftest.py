@@ -19,7 +19,7 @@ torch.set_warn_always(True)
 
 # The same examples on every run; `--hypothesis-profile=long` draws new ones.
 slow = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("ci", max_examples=25, derandomize=True, database=None, **slow)
+settings.register_profile("ci", max_examples=15, derandomize=True, database=None, **slow)
 settings.register_profile("long", max_examples=1000, print_blob=True, **slow)
 settings.load_profile("ci")
 

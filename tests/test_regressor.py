@@ -22,12 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
 
 @pytest.mark.changes_global_state
-@parametrize_with_checks(
-    [
-        GrowingNAMRegressor(max_iter=20),
-        GrowingNAMRegressor(n_branches=5, max_iter=20, n_verified=100),
-    ]
-)
+@parametrize_with_checks([GrowingNAMRegressor(n_branches=5, max_iter=20, n_verified=100)])
 def test_estimator(estimator, check):
     check(estimator)
 
