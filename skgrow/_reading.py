@@ -7,6 +7,7 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_array, check_X_y
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from skgrow._forks import make_threads_safe
 from skgrow.tables import Table, is_frame
 
 __all__ = ["DTYPES", "read", "read_first"]
@@ -34,6 +35,7 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
         NaN where a frame has no value.
     y : ndarray of shape (n_samples,)
     """
+    make_threads_safe()
     estimator._table = None
     numeric = {"y_numeric": is_regressor(estimator)}
     if not is_frame(X) or not len(X) or not X.shape[1]:
@@ -67,6 +69,7 @@ def read(estimator, X, y=None, **checks):
         As scikit-learn's `validate_data`, and if the model knows categories and `X` is
         no frame.
     """
+    make_threads_safe()
     table = vars(estimator).get("_table")
     labels = {} if y is None else {"y": y, "y_numeric": is_regressor(estimator)}
     if table is None:

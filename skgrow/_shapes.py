@@ -58,7 +58,7 @@ def _axis(column, categories, n_points):
         points = np.arange(len(categories), dtype=column.dtype)
         labels = categories.tolist()
     else:
-        points = knots_of(there, np.ones(len(there)), n_points - 1)
+        points = knots_of(there, np.ones(len(there)), max(n_points - 1, 1))
         labels = points.tolist()
     nearest = np.searchsorted((points[1:] + points[:-1]) / 2, there)
     count = np.bincount(nearest, minlength=len(points)).astype(np.float64)

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import minimize
 from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.utils.parallel import Parallel, delayed
 
 from skgrow.curves import Curves
+from skgrow.growth.parallel import run_jobs
 
 __all__ = ["fit_curves"]
 
@@ -67,8 +67,8 @@ def fit_curves(
         found = np.array([problem.solve(weight, FIXED, problem.start())])
     else:
         folds = _folds(y, n_replicas, seed)
-        fits = (delayed(_fit_replica)(problem, fold) for fold in folds)
-        found = np.array(Parallel(n_jobs=n_jobs)(fits))
+        jobs = [(fold,) for fold in folds]
+        found = np.array(run_jobs(_fit_replica, (problem,), lambda: jobs, n_jobs))
     return problem.result(found)
 
 

@@ -25,7 +25,7 @@ class Curves:
         Column by column: numbers or codes of categories, ascending, and then NaN, the
         place of missing values.
     start : ndarray of int64 of shape (n_columns + 1,)
-        Where each column begins; all of them 0 where there are no curves.
+        Where each column begins, and the end of the last.
     values : ndarray of shape (n_points, n_classes)
         In logits; the mean of each column over the training rows is 0.
     error : ndarray of shape (n_points, n_classes)
@@ -36,12 +36,6 @@ class Curves:
     start: np.ndarray
     values: np.ndarray
     error: np.ndarray
-
-    @classmethod
-    def empty(cls, n_classes, dtype):
-        """No curves."""
-        none = np.zeros((0, n_classes), dtype=dtype)
-        return cls(none[:, 0], np.zeros(1, dtype=np.int64), none, none)
 
     @classmethod
     def flat(cls, X, sample_weight, categorical, n_classes):
@@ -70,7 +64,8 @@ class Curves:
         """The same, some columns saying nothing."""
         values, error = self.values.copy(), self.error.copy()
         for column in columns:
-            values[self.points(column)] = error[self.points(column)] = 0
+            values[self.points(column)] = 0
+            error[self.points(column)] *= 0  # NaN where there is none
         return replace(self, values=values, error=error)
 
     @property

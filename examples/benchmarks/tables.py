@@ -10,7 +10,7 @@ are installed: `pip install -c constraints.txt -e ".[benchmarks]"`. `--quick` ta
 tables of scikit-learn and one seed.
 
 All models have their default settings, and test rows are read once, for the table. Every
-model has both cores; seconds are those of this run.
+model has the whole machine; seconds are those of this run.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
+from skgrow._forks import make_threads_safe
+
 __all__ = ["run_jobs"]
 
 # What is raised where a worker took a job, or the arrays of a job, along when it died.
@@ -92,6 +94,7 @@ def _sent(shared):
 
 def _run(function, source, job):
     """One job, on a worker."""
+    make_threads_safe()
     # A future is still one where joblib found a single worker and came back here.
     shared = source if isinstance(source, tuple) else source.result()
     # dask would give inner loops, also those of n_jobs=1, to all its workers again.

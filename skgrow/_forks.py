@@ -1,0 +1,26 @@
+"""Threads in a process that was forked from one that had used them."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from threadpoolctl import threadpool_limits
+
+__all__ = ["make_threads_safe"]
+
+_process = os.getpid()
+
+
+def make_threads_safe():
+    """Compute with one thread from here on, if this process is a fork of another.
+
+    A fork copies no threads, and GNU's OpenMP, which torch and scikit-learn use on
+    Linux, waits for ever for those that it had started before. joblib's own workers
+    ("loky"), threads and the processes of dask are no forks and keep what they have.
+    """
+    global _process
+    if os.getpid() != _process:
+        _process = os.getpid()
+        torch.set_num_threads(1)  # MKL's too, which count apart
+        threadpool_limits(1, user_api="openmp")  # scikit-learn may have a copy of its own
