@@ -9,6 +9,7 @@ from skgrow.exceptions import (
     ModelVersionWarning,
     UnseenCategoryWarning,
 )
+from skgrow.mlp import GrowingMLPClassifier, GrowingMLPRegressor
 from skgrow.nam import GrowingNAMClassifier
 from skgrow.nam_regressor import GrowingNAMRegressor
 from skgrow.persistence import load, save
@@ -16,6 +17,8 @@ from skgrow.regions import ImagePatches
 
 __all__ = [
     "ElectionTransferClassifier",
+    "GrowingMLPClassifier",
+    "GrowingMLPRegressor",
     "GrowingNAMClassifier",
     "GrowingNAMRegressor",
     "GrowthStoppedWarning",

@@ -77,9 +77,15 @@ class NetworkMixin(DisplayMixin):
     def _logits(self, X):
         check_is_fitted(self)
         check_device(self.device)
-        X = read(self, X)
-        X = X.astype(self._network.grown.bank.dtype, copy=False)
-        return self._network.logits(X, self._scaler, self.device)
+        X = read(self, X).astype(self._dtype, copy=False)
+        return self._scores(X, self.device)
+
+    @property
+    def _dtype(self):
+        return self._network.grown.bank.dtype
+
+    def _scores(self, X, device):
+        return self._network.logits(X, self._scaler, device)
 
 
 class PredictingMixin(NetworkMixin):

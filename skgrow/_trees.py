@@ -25,8 +25,13 @@ from skgrow.growth.masking import Masking
 from skgrow.growth.nominees import Nominees
 from skgrow.growth.rounds import Progress
 from skgrow.growth.voting import Electorate, Tally
+from skgrow.mlp import GrowingMLPClassifier, GrowingMLPRegressor
 from skgrow.nam import GrowingNAMClassifier
 from skgrow.nam_regressor import GrowingNAMRegressor
+from skgrow.perceptron import Layer, Perceptron
+from skgrow.policies.how import HOW
+from skgrow.policies.when import WHEN
+from skgrow.policies.where import WHERE, At
 from skgrow.regions import ImagePatches, Regions
 from skgrow.scaling import PixelScaler, QuantileScaler
 from skgrow.tables import Table
@@ -37,19 +42,23 @@ RECORDS = {
     cls.__name__: cls
     for cls in (
         BranchBank, Candidates, Clusters, Counting, Curves, Electorate, GrownBranches,
-        ImagePatches, Masking, Network, Nominees, PixelScaler, Progress, QuantileScaler,
-        Regions, Table, Tally,
+        ImagePatches, Layer, Masking, Network, Nominees, Perceptron, PixelScaler,
+        Progress, QuantileScaler, Regions, Table, Tally,
+        At, *HOW.values(), *WHEN.values(), *WHERE.values(),
     )
 }  # fmt: skip
 ESTIMATORS = {
     cls.__name__: cls
-    for cls in (GrowingNAMClassifier, GrowingNAMRegressor, ElectionTransferClassifier)
-}
+    for cls in (
+        GrowingNAMClassifier, GrowingNAMRegressor, ElectionTransferClassifier,
+        GrowingMLPClassifier, GrowingMLPRegressor,
+    )
+}  # fmt: skip
 STATE = (
     "classes_", "n_features_in_", "feature_names_in_", "growth_history_", "loss_curve_",
     "validation_curve_", "n_iter_", "_network", "_scaler", "_regions", "_seed",
     "_clusters", "_source_classes", "_table", "_target",
-    "_n_replicas",
+    "_n_replicas", "n_training_multiply_adds_",
 )  # fmt: skip
 PLAIN = (type(None), bool, int, str)
 SHARED = {"array", "bits", "strings", "record", "estimator", "frozen", "random_state"}

@@ -26,6 +26,7 @@ __all__ = [
     "check_weights",
     "selection_too_small",
     "stratified_split",
+    "target_scale",
     "unchanged_on_error",
 ]
 
@@ -119,6 +120,17 @@ def check_weights(sample_weight, class_weight, X, y):
     if not 1 / HUGE_WEIGHT < largest < HUGE_WEIGHT:
         weight = weight / largest
     return weight
+
+
+def target_scale(y, sample_weight):
+    """Weighted mean and standard deviation of a target, 1 where it is constant."""
+    weight = check_weights(sample_weight, None, y, y)
+    y = y.astype(np.float64)
+    largest = max(np.abs(y).max(), np.finfo(float).tiny)
+    shrunk = y / largest  # the square of a huge number would overflow
+    mean = np.average(shrunk, weights=weight)
+    spread = np.sqrt(np.average((shrunk - mean) ** 2, weights=weight))
+    return float(mean * largest), float(spread * largest) or 1.0
 
 
 def _check_class_weight(class_weight):

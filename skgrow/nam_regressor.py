@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from skgrow._nam_verbs import CONSTRAINTS, NAMMixin
 from skgrow._predicting import NetworkMixin
 from skgrow._reading import read, read_first
-from skgrow._validation import check_weights, unchanged_on_error
+from skgrow._validation import check_weights, target_scale, unchanged_on_error
 from skgrow.losses import SQUARED_ERROR
 
 __all__ = ["GrowingNAMRegressor"]
@@ -255,13 +255,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
 
     def _learn_target(self, y, sample_weight):
         """Mean and standard deviation of the target: losses are in units of these."""
-        weight = check_weights(sample_weight, None, y, y)
-        y = y.astype(np.float64)
-        largest = max(np.abs(y).max(), np.finfo(float).tiny)
-        shrunk = y / largest  # the square of a huge number would overflow
-        mean = np.average(shrunk, weights=weight)
-        spread = np.sqrt(np.average((shrunk - mean) ** 2, weights=weight))
-        self._target = float(mean * largest), float(spread * largest) or 1.0
+        self._target = target_scale(y, sample_weight)
 
     def _encode(self, X, y, sample_weight):
         """Inputs in the model's dtype, scaled targets, weights; rows of weight 0 gone."""

@@ -205,7 +205,7 @@ def _try(model):
         isinstance(curves, Curves) and curves.fits(n_features)
     ):
         raise ModelFileError("the curves do not fit the columns.")
-    row = np.zeros((1, n_features), dtype=network.grown.bank.dtype)
-    logits = network.logits(row, model._scaler)
+    row = np.zeros((1, n_features), dtype=model._dtype)
+    logits = model._scores(row, "cpu")
     if logits.shape != (1, model._n_outputs):
         raise ModelFileError("the scores and the classes do not fit together.")

@@ -1,0 +1,301 @@
+"""The verbs of a dense network that grows while it trains, shared by both estimators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from time import monotonic
+
+import numpy as np
+import torch
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skgrow._mlp_events import GrowthStep
+from skgrow._mlp_training import Rows, mean_loss, train_pass
+from skgrow._progress import fit_task
+from skgrow._reading import read, read_first
+from skgrow._validation import (
+    check_device,
+    check_hidden_layers,
+    stratified_split,
+    unchanged_on_error,
+)
+from skgrow.perceptron import Perceptron
+from skgrow.policies.how import HOW
+from skgrow.policies.when import WHEN
+from skgrow.policies.where import WHERE
+from skgrow.scaling import fit_scaler
+
+__all__ = ["MLP_CONSTRAINTS", "MLPMixin"]
+
+EARLY_STOPPING_ROWS = 1000  # "auto" holds rows out above this
+UNIT = np.sqrt(
+    12
+)  # the quantile map is uniform on [-0.5, 0.5]; this makes its deviation 1
+
+POSITIVE = Interval(Integral, 1, None, closed="left")
+MLP_CONSTRAINTS = {
+    "hidden_layer_sizes": ["array-like"],
+    "how": [StrOptions(set(HOW)), HasMethods("start")],
+    "where": [StrOptions({"auto", *WHERE}), Integral, HasMethods("choose")],
+    "when": [StrOptions(set(WHEN)), HasMethods("due")],
+    "growth_rate": [Interval(Real, 0, None, closed="neither")],
+    "max_neurons": [POSITIVE, None],
+    "max_layers": [POSITIVE, None],
+    "max_parameters": [POSITIVE, None],
+    "max_time": [Interval(Real, 0, None, closed="neither"), None],
+    "max_iter": [POSITIVE],
+    "batch_size": [POSITIVE],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "early_stopping": ["boolean", StrOptions({"auto"})],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [POSITIVE],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "device": [str],
+    "verbose": ["verbose"],
+}
+
+
+@dataclass
+class _Course:
+    """Where one call of `fit` stands: losses, growths, and the best network so far."""
+
+    losses: list = field(default_factory=list)
+    events: list = field(default_factory=list)
+    best: Perceptron | None = None
+    best_loss: float = np.inf
+    best_pass: int = 0
+
+    def note(self, loss, net, tol):
+        self.losses.append(loss)
+        if loss < self.best_loss - tol:
+            self.best, self.best_loss, self.best_pass = net, loss, len(self.losses)
+
+
+class MLPMixin:
+    """`fit` and `grow`; the estimator says what a target is.
+
+    It has `_learn_target(y, sample_weight)`, `_encode(X, y, sample_weight)` and
+    `_n_outputs`.
+    """
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train a small network that grows while it trains.
+
+        With `warm_start=True` training goes on from the present network.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Inputs on any scale. Columns of a frame may hold text, categories and
+            booleans too, and gaps.
+        y : array-like of shape (n_samples,)
+            Class labels of any kind, or finite numbers for a regressor.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, 0 or more.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If an input or a parameter cannot be used; a model fitted before is then
+            left as it was.
+        """
+        with unchanged_on_error(self):
+            fresh = not (self.warm_start and "_network" in vars(self))
+            rows = self._rows(X, y, sample_weight, fresh)
+            self._train(*rows)
+        return self
+
+    def _one_pass(self, X, y, sample_weight, fresh, classes=None):
+        with unchanged_on_error(self):
+            rows, _ = self._rows(X, y, sample_weight, fresh, False, classes)
+            self._network, loss = self._pass(self._network, rows)
+            self.loss_curve_ = [*self.loss_curve_, loss]
+            self.n_iter_ += 1
+        return self
+
+    def _rows(self, X, y, sample_weight, fresh, hold_out=True, classes=None):
+        """Training rows, and those held out or None; a fresh network where asked."""
+        check_device(self.device)
+        GrowthStep.of(self)  # words that do not fit together are told at once
+        if fresh:
+            X, y = read_first(self, X, y, sample_weight, classes)
+            if classes is None:
+                self._learn_target(y, sample_weight)
+        else:
+            X, y = read(self, X, y)
+            X = X.astype(self._dtype, copy=False)
+        X, y, weight = self._encode(X, y, sample_weight)
+        self._check_varied(y)
+        if fresh:
+            self._start(X, weight)
+        scaled = self._scaled(X)
+        stop = self.early_stopping
+        if stop == "auto":
+            stop = len(y) > EARLY_STOPPING_ROWS
+        if not (hold_out and stop):
+            return Rows.of(scaled, y, weight, self.device), None
+        parts = stratified_split(self._strata(y), self.validation_fraction, self._seed)
+        return tuple(Rows.of(scaled[p], y[p], weight[p], self.device) for p in parts)
+
+    def _start(self, X, weight):
+        sizes = check_hidden_layers(self.hidden_layer_sizes)
+        random_state = check_random_state(self.random_state)
+        self._seed = random_state.randint(2**31 - 1)
+        self._scaler = fit_scaler(X, weight, shared_scale=False)
+        sizes = (X.shape[1], *sizes, self._n_outputs)
+        self._network = Perceptron.random(sizes, random_state, X.dtype)
+        self.growth_history_, self.loss_curve_, self.validation_curve_ = [], [], []
+        self.n_iter_, self.n_training_multiply_adds_ = 0, 0
+
+    def _scaled(self, X):
+        return self._scaler.transform(X) * X.dtype.type(UNIT)
+
+    def _train(self, rows, held_out):
+        when = WHEN[self.when]() if isinstance(self.when, str) else self.when
+        start, course, net = monotonic(), _Course(), self._network
+        with fit_task(self, "training", self.max_iter) as step:
+            for n_done in range(1, self.max_iter + 1):
+                net, loss = self._pass(net, rows)
+                course.note(self._noted(loss, net, held_out), net, self.tol)
+                self._tell(n_done, loss, net)
+                late = self.max_time is not None and monotonic() - start > self.max_time
+                stale = n_done - course.best_pass >= self.n_iter_no_change
+                if step() or late or stale or n_done == self.max_iter:
+                    break
+                if when.due(course.losses, course.events):
+                    net = self._event(net, rows, course)
+        self._network = net if course.best is None else course.best
+
+    def _pass(self, net, rows):
+        generator = torch.Generator().manual_seed(self._seed + self.n_iter_)
+        self.n_training_multiply_adds_ += 3 * net.n_multiply_adds * len(rows)
+        return train_pass(
+            net, rows, generator, batch_size=self.batch_size,
+            learning_rate=self.learning_rate_init, alpha=self.alpha,
+        )  # fmt: skip
+
+    def _noted(self, loss, net, held_out):
+        self.n_iter_ += 1
+        self.loss_curve_ = [*self.loss_curve_, loss]
+        if held_out is None:
+            return loss
+        loss = mean_loss(net, held_out)
+        self.validation_curve_ = [*self.validation_curve_, loss]
+        return loss
+
+    def _tell(self, n_done, loss, net):
+        if self.verbose and n_done % max(1, self.max_iter // 10) == 0:
+            print(
+                f"[skgrow] pass {n_done}/{self.max_iter}: loss {loss:.4f}, "
+                f"hidden layers {net.widths}"
+            )
+
+    def _event(self, net, rows, course):
+        """The network, grown if the budgets allow it."""
+        step = GrowthStep.of(self)
+        n_new = step.size(net)
+        if not n_new:
+            return net
+        grown, record = step.take(net, rows, n_new, self._seed + self.n_iter_)
+        if self.max_parameters is not None and grown.n_parameters > self.max_parameters:
+            return net
+        course.events.append(len(course.losses))
+        self._keep(record)
+        return grown
+
+    def _keep(self, record):
+        self.n_training_multiply_adds_ += record["n_multiply_adds"]
+        record = {"epoch": self.n_iter_, **record}
+        self.growth_history_ = [*self.growth_history_, record]
+
+    def grow(self, X_sel, y_sel, n_neurons=None, n_layers=None, sample_weight=None):
+        """One growth by hand, with `how` and `where`; nothing is trained but new parts.
+
+        Parameters
+        ----------
+        X_sel : array-like of shape (n_samples, n_features)
+            Rows that the policies look at.
+        y_sel : array-like of shape (n_samples,)
+        n_neurons : int, default=None
+            Units to add, where `how` grows in width.
+        n_layers : int, default=None
+            Layers to add, where `how` grows in depth.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If an input cannot be used, if `how` grows the other way, or if a budget is
+            spent; the model is then left as it was.
+        """
+        check_is_fitted(self)
+        self._validate_params()
+        step = GrowthStep.of(self)
+        n_new = step.asked(self._network, n_neurons, n_layers)
+        X, y = read(self, X_sel, y_sel)
+        X = X.astype(self._dtype, copy=False)
+        X, y, weight = self._encode(X, y, sample_weight)
+        rows = Rows.of(self._scaled(X), y, weight, self.device)
+        if not n_new:
+            return self
+        grown, record = step.take(self._network, rows, n_new, self._seed + self.n_iter_)
+        most = self.max_parameters
+        if most is not None and grown.n_parameters > most:
+            raise ValueError(
+                f"the network would have {grown.n_parameters} parameters, more than "
+                f"max_parameters={most}; raise it or add less."
+            )
+        self._network = grown
+        self._keep(record)
+        return self
+
+    @property
+    def hidden_layer_sizes_(self):
+        """Units of each hidden layer now, residual blocks included."""
+        return self._fitted("_network").widths
+
+    @property
+    def n_parameters_(self):
+        """Trained numbers."""
+        return self._fitted("_network").n_parameters
+
+    @property
+    def n_multiply_adds_(self):
+        """Multiply-adds to predict one row."""
+        return self._fitted("_network").n_multiply_adds
+
+    def _fitted(self, name):
+        if name not in vars(self):
+            raise AttributeError(
+                f"this {type(self).__name__} is not fitted yet; call fit first."
+            )
+        return vars(self)[name]
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        check_device(self.device)
+        X = read(self, X).astype(self._dtype, copy=False)
+        return self._scores(X, self.device)
+
+    @property
+    def _dtype(self):
+        return self._network.dtype
+
+    def _scores(self, X, device):
+        return self._network.logits(self._scaled(X), device)

@@ -1,0 +1,227 @@
+"""Exact changes of a network's shape, of its weights and of what Adam knows of them.
+
+Every function takes a `Perceptron` and returns another; the old one is not changed.
+Moments of what stays are kept, those of what is new are zero. "Preserving" means that
+the outputs stay as they were, to rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from skgrow.perceptron import Layer, with_moments
+
+__all__ = [
+    "add_units",
+    "can_widen",
+    "fuse",
+    "insert_block",
+    "insert_decomposed",
+    "insert_identity",
+    "remove_units",
+    "split_units",
+]
+
+
+def can_widen(net, i):
+    """Whether hidden layer `i` can get units: no residual block reads or is it."""
+    return net.layers[i].gate is None and net.layers[i + 1].gate is None
+
+
+def check_hidden(net, i, to_widen=False):
+    """Raise ValueError unless `i` is a hidden layer, and one that can get units."""
+    if not 0 <= i < net.n_hidden:
+        raise ValueError(
+            f"layer {i} does not exist: the network has {net.n_hidden} hidden layers, "
+            f"numbered from 0 to {net.n_hidden - 1}."
+        )
+    if to_widen and not can_widen(net, i):
+        raise ValueError(
+            f"layer {i} cannot get units: a residual block adds its output to its "
+            "input, so both must keep their width."
+        )
+
+
+def add_units(net, i, fan_in, bias, fan_out):
+    """Append units to hidden layer `i`. Preserving where they add nothing.
+
+    Parameters
+    ----------
+    net : Perceptron
+    i : int
+    fan_in : ndarray of shape (n_new, n_in)
+    bias : ndarray of shape (n_new,)
+    fan_out : ndarray of shape (n_out, n_new)
+        Weights of the next layer; with zeros the operation is preserving.
+
+    Returns
+    -------
+    net : Perceptron
+    """
+    check_hidden(net, i, to_widen=True)
+    layer, reader = net.layers[i], net.layers[i + 1]
+    wider = replace(
+        layer,
+        weight=_joined(layer.weight, fan_in, axis=1),
+        bias=_joined(layer.bias, bias, axis=1),
+    )
+    return net.with_layers(
+        i, 2, wider, replace(reader, weight=_joined(reader.weight, fan_out, axis=2))
+    )
+
+
+def _joined(planes, values, axis):
+    fresh = with_moments(np.asarray(values, dtype=planes.dtype))
+    return np.concatenate([planes, fresh], axis=axis)
+
+
+def split_units(net, i, parents, shift=None):
+    """Net2Wider: append copies of units, and share what a unit says among its copies.
+
+    With `m` copies of a unit, its weights in the next layer are divided by `m`. So is
+    the gradient of its inputs: Adam's moments of them are divided by `m` and `m^2`.
+
+    Parameters
+    ----------
+    net : Perceptron
+    i : int
+    parents : ndarray of int of shape (n_new,)
+        Unit that each new one copies.
+    shift : ndarray of shape (n_new, n_in), default=None
+        Added to the inputs of the copies; None is preserving. Without any the copies
+        of a unit stay alike for ever.
+
+    Returns
+    -------
+    net : Perceptron
+    """
+    check_hidden(net, i, to_widen=True)
+    layer, reader = net.layers[i], net.layers[i + 1]
+    index = np.concatenate([np.arange(layer.n_out), parents])
+    copies = np.bincount(index, minlength=layer.n_out)[index].astype(net.dtype)
+    ones = np.ones_like(copies)
+    inner = np.stack([ones, 1 / copies, 1 / copies**2])  # planes: value and moments
+    weight = layer.weight[:, index] * inner[:, :, None]
+    if shift is not None:
+        weight[0, layer.n_out :] += shift
+    outer = np.stack([1 / copies, ones, ones])[:, None]
+    wider = replace(layer, weight=weight, bias=layer.bias[:, index] * inner)
+    return net.with_layers(
+        i, 2, wider, replace(reader, weight=reader.weight[:, :, index] * outer)
+    )
+
+
+def remove_units(net, i, keep):
+    """Only the units of hidden layer `i` at `keep`: indices or a mask."""
+    check_hidden(net, i, to_widen=True)
+    layer, reader = net.layers[i], net.layers[i + 1]
+    narrower = replace(layer, weight=layer.weight[:, keep], bias=layer.bias[:, keep])
+    return net.with_layers(
+        i, 2, narrower, replace(reader, weight=reader.weight[:, :, keep])
+    )
+
+
+def insert_identity(net, i):
+    """Net2Deeper: a layer of weights I after hidden layer `i`. Preserving.
+
+    What follows a ReLU is not negative and passes another one unchanged; elsewhere the
+    new layer starts linear (`a = 1`) and trains its slope.
+    """
+    check_hidden(net, i)
+    below = net.layers[i]
+    positive = below.slope is None and below.gate is None
+    slope = None if positive else np.ones((), net.dtype)
+    eye = np.eye(below.n_out, dtype=net.dtype)
+    fresh = Layer.of(eye, np.zeros(below.n_out, net.dtype), slope)
+    return net.with_layers(i + 1, 0, fresh)
+
+
+def insert_decomposed(net, i, width, random_state):
+    """Network morphism: replace the weights `G` that read layer `i` by `F2 F1`.
+
+    The new layer between them is linear at first (`a = 1`). Preserving where `width`
+    is at least the rank of `G`: with `F1` random of full column rank and `F2` = G times
+    its pseudo-inverse, or by the singular values of `G` where `width` is smaller than
+    its inputs. Both factors get one Frobenius norm.
+
+    Raises
+    ------
+    ValueError
+        If `width` is below the rank of `G`: no product of such factors is `G`.
+    """
+    check_hidden(net, i)
+    reader = net.layers[i + 1]
+    if reader.gate is not None:
+        raise ValueError(
+            f"the layer above {i} is a residual block, whose input cannot be decomposed."
+        )
+    first, second = _factors(reader.weight[0].astype(np.float64), width, random_state)
+    ratio = np.sqrt(np.linalg.norm(second) / (np.linalg.norm(first) or 1.0)) or 1.0
+    zeros = np.zeros(width, net.dtype)
+    one = np.ones((), net.dtype)
+    inner = Layer.of((first * ratio).astype(net.dtype), zeros, one)
+    weight = with_moments((second / ratio).astype(net.dtype))
+    return net.with_layers(i + 1, 1, inner, replace(reader, weight=weight))
+
+
+def _factors(G, width, random_state):
+    """`(F1, F2)` of shapes `(width, n_in)` and `(n_out, width)` with `F2 F1 = G`."""
+    n_in = G.shape[1]
+    if width >= n_in:
+        first = random_state.normal(size=(width, n_in)) / np.sqrt(n_in)
+        return first, G @ np.linalg.pinv(first)
+    rank = np.linalg.matrix_rank(G)
+    if width < rank:
+        raise ValueError(
+            f"width={width} is smaller than the rank {rank} of the weights; no two "
+            f"layers with {width} units between them compute the same."
+        )
+    U, s, Vt = np.linalg.svd(G, full_matrices=False)
+    R, _ = np.linalg.qr(random_state.normal(size=(width, rank)))
+    root = np.sqrt(s[:rank])
+    return R * root @ Vt[:rank], (U[:, :rank] * root) @ R.T
+
+
+def insert_block(net, i, weight, bias, gate):
+    """A residual block `h + gate * relu(h W^T + b)` after hidden layer `i`.
+
+    Preserving where `gate` is 0.
+
+    Parameters
+    ----------
+    net : Perceptron
+    i : int
+    weight : ndarray of shape (width, width)
+    bias : ndarray of shape (width,)
+    gate : ndarray of shape (width,)
+    """
+    check_hidden(net, i)
+    values = (np.asarray(a, dtype=net.dtype) for a in (weight, bias))
+    return net.with_layers(
+        i + 1, 0, Layer.of(*values, gate=np.asarray(gate, dtype=net.dtype))
+    )
+
+
+def fuse(net, i):
+    """Take out hidden layer `i` where it is linear (`a = 1`): `W = F2 F1`. Preserving.
+
+    Raises
+    ------
+    ValueError
+        If the layer is not linear, or one of both is a residual block.
+    """
+    check_hidden(net, i)
+    layer, reader = net.layers[i], net.layers[i + 1]
+    if layer.gate is not None or reader.gate is not None:
+        raise ValueError(f"layer {i} or the one above is a residual block, not fused.")
+    if layer.slope is None or layer.slope[0] != 1:
+        raise ValueError(
+            f"layer {i} is not linear (a={0 if layer.slope is None else layer.slope[0]})"
+            "; only a layer with a=1 can be fused with the next."
+        )
+    weight = reader.weight[0] @ layer.weight[0]
+    bias = reader.bias[0] + reader.weight[0] @ layer.bias[0]
+    fused = Layer(with_moments(weight), with_moments(bias), reader.slope, reader.gate)
+    return net.with_layers(i, 2, replace(fused, n_steps=0))

@@ -1,0 +1,270 @@
+"""Dense networks that grow while they train, as scikit-learn's users meet them."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skgrow
+from skgrow import GrowingMLPClassifier, GrowingMLPRegressor
+from skgrow.policies.how import AutoGrow, GradMax, ZeroPad
+from skgrow.policies.when import Never, Periodic, Plateau
+
+X, Y = load_digits(return_X_y=True)
+SMALL = {"hidden_layer_sizes": (6,), "max_neurons": 24, "max_iter": 8, "random_state": 0}
+WIDTH = ["random", "zero", "net2wider", "gradmax", "firefly", "swe"]
+DEPTH = ["net2deeper", "morphism", "autogrow"]
+SETTINGS = [
+    {},
+    {"how": "firefly", "where": "svod", "when": Periodic(every=5)},
+    {"how": "autogrow", "when": "plateau"},
+]
+
+
+def digits_mlp(**parameters):
+    return GrowingMLPClassifier(**{**SMALL, **parameters})
+
+
+# random_state=None draws from numpy's global state, as everywhere in scikit-learn.
+@pytest.mark.changes_global_state
+@parametrize_with_checks(
+    [GrowingMLPClassifier(max_iter=30, learning_rate_init=0.01, **s) for s in SETTINGS]
+    + [GrowingMLPRegressor(max_iter=30, learning_rate_init=0.01, **s) for s in SETTINGS]
+)
+def test_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("how", WIDTH + DEPTH)
+def test_it_grows_while_it_trains(how):
+    mlp = digits_mlp(how=how, max_layers=3).fit(X, Y)
+    sizes = mlp.hidden_layer_sizes_
+    assert (len(sizes) == 3) if how in DEPTH else (sum(sizes) > 6)
+    record = mlp.growth_history_[0]
+    assert record["n_parameters"] > record["n_parameters_before"]
+    assert record["epoch"] == 2
+    assert mlp.n_parameters_ == mlp._network.n_parameters
+    assert 0 <= record["inactive"] <= 1
+
+
+@pytest.mark.parametrize("where", ["all", "gain", "svod", 0, 1])
+def test_where(where):
+    sizes = (6, 6)
+    mlp = digits_mlp(hidden_layer_sizes=sizes, where=where, max_iter=4).fit(X, Y)
+    grown = [n - 6 for n in mlp.hidden_layer_sizes_]
+    assert sum(grown) == 3
+    if isinstance(where, int):
+        assert grown[where] == 3
+
+
+def test_stacking_doubles_what_is_there():
+    mlp = digits_mlp(
+        hidden_layer_sizes=(12, 12, 12), how="stacking", early_stopping=False,
+        when=Periodic(every=4),
+    )  # fmt: skip
+    assert mlp.fit(X, Y).hidden_layer_sizes_ == (12,) * 5
+
+
+def test_growth_by_hand_keeps_the_outputs():
+    mlp = digits_mlp(when="never").fit(X, Y)
+    before = mlp.predict_proba(X)
+    mlp.grow(X, Y, n_neurons=5)
+    assert mlp.hidden_layer_sizes_ == (11,)
+    np.testing.assert_allclose(mlp.predict_proba(X), before, atol=1e-12)
+    record = mlp.growth_history_[-1]
+    assert record["max_change"] < 1e-12
+    assert record["places"] == {0: 5}
+    mlp.set_params(how="morphism").grow(X, Y, n_layers=1)
+    np.testing.assert_allclose(mlp.predict_proba(X), before, atol=1e-9)
+    assert mlp.grow(X, Y, n_layers=0).hidden_layer_sizes_ == (11, 11)
+
+
+def test_the_prediction_of_a_change_is_right_to_first_order():
+    mlp = digits_mlp(when="never", how=ZeroPad("near_zero"), max_iter=1).fit(X, Y)
+    record = mlp.grow(X, Y, n_neurons=8).growth_history_[-1]
+    happened = record["loss"] - record["loss_before"]
+    assert record["predicted_change"] == pytest.approx(happened, rel=0.05)
+
+
+def test_training_goes_on_as_if_nothing_had_grown():
+    """New units that say and hear nothing: Adam keeps what it knew of all others."""
+    plain = digits_mlp(when="never", max_iter=4, batch_size=2000).fit(X, Y)
+    grown = clone(plain).fit(X, Y).set_params(how=ZeroPad())
+    grown.grow(X, Y, n_neurons=3)
+    for mlp in (plain, grown):
+        mlp.partial_fit(X, Y)
+    # One full-batch step: readers of new units move, but add nothing at once to these.
+    old, new = plain._network.layers[0].weight, grown._network.layers[0].weight
+    np.testing.assert_allclose(new[:, :6], old, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("budget", "reached"),
+    [
+        ({"max_neurons": 10}, lambda m: sum(m.hidden_layer_sizes_) == 10),
+        ({"max_parameters": 700}, lambda m: 600 < m.n_parameters_ <= 700),
+        ({"how": "autogrow", "max_layers": 2}, lambda m: len(m.hidden_layer_sizes_) == 2),
+        ({"max_time": 1e-6}, lambda m: m.n_iter_ == 1),
+        ({"when": Never()}, lambda m: m.hidden_layer_sizes_ == (6,)),
+    ],
+)
+def test_budgets(budget, reached):
+    assert reached(digits_mlp(**budget).fit(X, Y))
+
+
+def test_depth_stops_by_itself():
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(1500, 5)), rng.randint(2, size=1500)
+    mlp = GrowingMLPClassifier(
+        (8,), how=AutoGrow(), when=Plateau(patience=1), max_layers=50, max_iter=200,
+        n_iter_no_change=5, random_state=0,
+    )  # fmt: skip
+    mlp.fit(X, y)
+    assert len(mlp.hidden_layer_sizes_) < 20
+    assert mlp.n_iter_ < 100
+
+
+def test_the_best_network_is_kept():
+    X, y = load_diabetes(return_X_y=True)
+    mlp = GrowingMLPRegressor(
+        (8,), early_stopping=True, max_iter=120, learning_rate_init=0.02, random_state=0
+    ).fit(X, y)
+    best = np.argmin(mlp.validation_curve_)
+    assert best < len(mlp.validation_curve_) - 1
+    from skgrow._mlp_training import Rows, mean_loss
+    from skgrow._validation import stratified_split
+
+    _, out = stratified_split(y, mlp.validation_fraction, mlp._seed)
+    scaled, target, weight = mlp._encode(mlp._scaled(X[out]), y[out], None)
+    kept = mean_loss(mlp._network, Rows.of(scaled, target, weight, "cpu"))
+    assert kept == pytest.approx(min(mlp.validation_curve_), abs=mlp.tol)
+
+
+def test_grid_search_reaches_the_policies():
+    grid = {"how__scale": [0.1, 1.0], "when__every": [1, 4]}
+    mlp = digits_mlp(how=GradMax(), when=Periodic())
+    search = GridSearchCV(mlp, grid, cv=2).fit(X[:400], Y[:400])
+    events = [len(m.growth_history_) for m in (clone(mlp).fit(X, Y),)]
+    assert search.best_estimator_.how.scale in (0.1, 1.0)
+    assert events == [3]
+
+
+def test_warm_start_goes_on():
+    mlp = digits_mlp(warm_start=True).fit(X, Y)
+    n_iter, size = mlp.n_iter_, mlp.hidden_layer_sizes_[0]
+    mlp.fit(X, Y)
+    assert mlp.n_iter_ > n_iter
+    assert mlp.hidden_layer_sizes_[0] > size
+
+
+def test_partial_fit_trains_and_does_not_grow():
+    mlp = digits_mlp()
+    for part in np.array_split(np.arange(len(X)), 6):
+        mlp.partial_fit(X[part], Y[part], classes=np.arange(10))
+    assert mlp.hidden_layer_sizes_ == (6,)
+    for _ in range(30):
+        mlp.partial_fit(X, Y)
+    assert mlp.score(X, Y) > 0.8
+
+
+def test_weight_two_is_the_row_twice():
+    weight = np.where(Y < 5, 2.0, 1.0)
+    twice = np.concatenate([np.arange(len(Y)), np.flatnonzero(Y < 5)])
+    one = digits_mlp(when="never", batch_size=4000, early_stopping=False)
+    two = clone(one).fit(X[twice], Y[twice])
+    one.fit(X, Y, weight)
+    # The map of the inputs takes weighted quantiles of other rows: not to the bit.
+    assert np.abs(one.predict_proba(X) - two.predict_proba(X)).max() < 0.02
+
+
+@pytest.mark.parametrize("how", ["gradmax", "autogrow", GradMax(scale=0.25)])
+def test_files(tmp_path, how):
+    mlp = digits_mlp(how=how, when=Periodic(every=3), where="auto").fit(X, Y)
+    skgrow.save(mlp, tmp_path / "mlp")
+    again = skgrow.load(tmp_path / "mlp")
+    np.testing.assert_array_equal(again.predict_proba(X), mlp.predict_proba(X))
+    for model in (mlp, again):
+        model.partial_fit(X, Y)
+    np.testing.assert_array_equal(again.predict_proba(X), mlp.predict_proba(X))
+    assert repr(again) == repr(mlp)
+
+
+def test_a_frame_as_it_is():
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    rng = np.random.RandomState(0)
+    colour = rng.choice(["red", "green", "blue"], size=600)
+    size = np.where(rng.rand(600) < 0.1, np.nan, rng.normal(size=600))
+    y = (colour == "green") ^ (np.nan_to_num(size, nan=3.0) > 0)
+    frame = pd.DataFrame({"colour": colour, "size": size})
+    mlp = GrowingMLPClassifier(max_iter=100, random_state=0).fit(frame, y)
+    assert mlp.score(frame, y) > 0.95
+    assert list(mlp.feature_names_in_) == ["colour", "size"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"how": "autogrow", "where": "svod"}, "grows the depth"),
+        ({"how": "gradmax", "where": "top"}, "grows the width"),
+        ({"where": 3}, "layer 3 does not exist"),
+        ({"how": "largest"}, "The 'how' parameter"),
+        ({"how": ZeroPad("all_zero")}, "zero gradients for ever"),
+        ({"hidden_layer_sizes": ()}, "hidden_layer_sizes"),
+        ({"growth_rate": 0}, "growth_rate"),
+        ({"device": "toaster"}, "cannot be used here"),
+    ],
+)
+def test_wrong_parameters(parameters, message):
+    mlp = digits_mlp().fit(X, Y)
+    before = mlp.predict_proba(X)
+    with pytest.raises(ValueError, match=message):
+        mlp.set_params(**parameters).fit(X, Y)
+    mlp.set_params(device="cpu")
+    np.testing.assert_array_equal(mlp.predict_proba(X), before)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "asked", "message"),
+    [
+        ({}, {"n_layers": 1}, "pass n_neurons"),
+        ({"how": "autogrow"}, {"n_neurons": 4}, "pass n_layers"),
+        ({}, {}, "n_neurons must be a whole number"),
+        ({}, {"n_neurons": -1}, "got -1"),
+        ({}, {"n_neurons": 50}, "beyond max_neurons=24"),
+        ({"how": "autogrow", "max_layers": 1}, {"n_layers": 1}, "beyond max_layers=1"),
+        ({"max_parameters": 800}, {"n_neurons": 10}, "more than max_parameters=800"),
+        ({"where": 7}, {"n_neurons": 4}, "layer 7 does not exist"),
+    ],
+)
+def test_wrong_growth_by_hand(parameters, asked, message):
+    mlp = digits_mlp(when="never").fit(X, Y)
+    with pytest.raises(ValueError, match=message):
+        mlp.set_params(**parameters).grow(X, Y, **asked)
+    assert mlp.hidden_layer_sizes_ == (6,)
+
+
+def test_what_is_asked_too_early_is_told():
+    with pytest.raises(AttributeError, match="call fit first"):
+        _ = digits_mlp().n_parameters_
+    with pytest.raises(ValueError, match="one class only"):
+        digits_mlp().fit(X, np.zeros(len(X)))
+
+
+def test_progress_is_printed(capsys):
+    digits_mlp(verbose=1, max_iter=3).fit(X, Y)
+    printed = capsys.readouterr().out
+    assert printed.startswith("[skgrow] pass 1/3: loss ")
+    assert "hidden layers (6,)" in printed
+
+
+def test_seeds_repeat_the_model():
+    one, two = (digits_mlp(how="swe").fit(X, Y) for _ in range(2))
+    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other = digits_mlp(how="swe", random_state=1).fit(X, Y)
+    assert (one.predict_proba(X) != other.predict_proba(X)).any()
