@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from skgrow._growth_display import GrowthDisplay
 from skgrow._region_display import RegionDisplay, new_axes
 
 __all__ = ["GrowthDisplay", "ImportanceDisplay", "RegionDisplay", "TermDisplay"]
@@ -230,98 +231,6 @@ class ImportanceDisplay:
         ax.set_yticks(np.arange(len(order)), names)
         ax.set_xlabel("mean absolute contribution (logits)")
         return self
-
-
-class GrowthDisplay:
-    """Loss and accuracy against the number of branches, round by round.
-
-    Parameters
-    ----------
-    history : list of dict
-        `growth_history_` of an estimator.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-    figure_ : matplotlib Figure
-
-    Examples
-    --------
-    >>> from skgrow.plotting import GrowthDisplay
-    >>> history = [    # an estimator's `growth_history_` has more in each row
-    ...     {"n_branches": 5, "loss": 0.4, "held_out_loss": 0.5},
-    ...     {"n_branches": 10, "loss": 0.3, "held_out_loss": 0.4},
-    ... ]
-    >>> display = GrowthDisplay(history).plot()
-    >>> display.ax_.get_ylabel()
-    'loss (nats)'
-    """
-
-    def __init__(self, history):
-        self.history = history
-
-    @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
-        """Draw how a network has grown.
-
-        Parameters
-        ----------
-        estimator : GrowingNAMClassifier or ElectionTransferClassifier
-        ax : matplotlib Axes, default=None
-
-        Returns
-        -------
-        display : GrowthDisplay
-
-        Raises
-        ------
-        ValueError
-            If it has not grown.
-        """
-        check_matplotlib_support("GrowthDisplay")
-        if not estimator.growth_history_:
-            raise ValueError(
-                f"this {type(estimator).__name__} has not grown yet; call grow first."
-            )
-        return cls(estimator.growth_history_).plot(ax=ax)
-
-    def plot(self, ax=None):
-        """Draw the loss on the rows that growth used, and on those it held out.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-
-        Returns
-        -------
-        display : GrowthDisplay
-        """
-        self.ax_ = ax = new_axes(ax, "GrowthDisplay")
-        self.figure_ = ax.figure
-        n_branches, taken_back = _branches_by_round(self.history)
-        for key, label in (("loss", "selection rows"), ("held_out_loss", "held out")):
-            ax.plot(n_branches, [r[key] for r in self.history], marker=".", label=label)
-        if taken_back:
-            kept = self.history[-1]["n_branches"]
-            ax.axvline(kept, color="0.5", linestyle=":", label=f"kept: {kept}")
-        ax.set_xlabel("grown branches")
-        ax.set_ylabel("loss (nats)")
-        ax.legend(frameon=False)
-        return self
-
-
-def _branches_by_round(history):
-    """Branches that each round ended with, and whether the last ones were taken back.
-
-    The record of a round that took rounds back counts what was kept; its losses are
-    those of all that it had.
-    """
-    n_branches = [record["n_branches"] for record in history]
-    for i, record in enumerate(history):
-        before = n_branches[i - 1] if i else 0
-        if n_branches[i] < before:
-            n_branches[i] = before + record["n_picked"]
-    return n_branches, n_branches[-1] != history[-1]["n_branches"]
 
 
 def _of_class(term, target, classes):

@@ -6,7 +6,7 @@ import pytest
 from matplotlib import pyplot as plt
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
-from skgrow import GrowingNAMClassifier, ImagePatches
+from skgrow import GrowingMLPClassifier, GrowingNAMClassifier, ImagePatches
 from skgrow.plotting import GrowthDisplay, ImportanceDisplay, RegionDisplay, TermDisplay
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
@@ -139,6 +139,17 @@ def test_rounds_that_were_taken_back_are_drawn_where_they_stood():
     assert ax.get_legend().get_texts()[-1].get_text() == "kept: 5"
     plain = GrowthDisplay(rounds(5, 10)).plot().ax_
     assert [line.get_label() for line in plain.lines] == ["selection rows", "held out"]
+
+
+def test_a_dense_network_shows_its_passes():
+    X, y = load_breast_cancer(return_X_y=True)
+    mlp = GrowingMLPClassifier((4,), max_iter=6, early_stopping=True, random_state=0)
+    ax = GrowthDisplay.from_estimator(mlp.fit(X, y)).ax_
+    assert list(ax.lines[0].get_ydata()) == mlp.loss_curve_
+    assert list(ax.lines[1].get_ydata()) == mlp.validation_curve_
+    assert [line.get_xdata()[0] for line in ax.lines[2:]] == [2, 4]
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["training rows", "held out", "growth by GradMax"]
 
 
 def test_thirty_terms_can_be_drawn():
