@@ -17,6 +17,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
 
 from skgrow import (
@@ -37,27 +38,27 @@ BACKENDS = ("loky", "threading", "multiprocessing")
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
 
-def answers(n_jobs=None):
+def answers():
     """Scores (logits) of a few rows by four small models, in float64."""
     X, y = load_digits(return_X_y=True)
     patches = ImagePatches((1, 8, 8), patch_size=3, stride=2)
     small = {
         "hidden_layer_sizes": (6, 4), "max_iter": 4, "n_verified": 300, "round_size": 6,
-        "search_regions": 12, "random_state": 0, "n_jobs": n_jobs,
+        "search_regions": 12, "random_state": 0,
     }  # fmt: skip
     nam = GrowingNAMClassifier(patches, **small).fit(X, y)
     found = {"base": nam.decision_function(X[ROWS])}
     found["grown"] = nam.grow(X, y, 12).decision_function(X[ROWS])
     vote = ElectionTransferClassifier(
         nam, patches, n_branches=20, n_verified=300, round_size=10, search_regions=12,
-        random_state=0, n_jobs=n_jobs,
+        random_state=0,
     )  # fmt: skip
     found["elected"] = vote.fit(X[y < 5], y[y < 5]).decision_function(X[ROWS])
     X, y = load_iris(return_X_y=True)
     table = GrowingNAMClassifier(max_iter=5, n_branches=4, random_state=0).fit(X, y)
     found["table"] = table.decision_function(X[::15])
     X, y = load_breast_cancer(return_X_y=True)
-    cells = GrowingNAMClassifier(max_iter=3, random_state=0, n_jobs=n_jobs)
+    cells = GrowingNAMClassifier(max_iter=3, random_state=0)
     found["thirty terms"] = shapes(cells.fit(X[:, :10], y), X[:, :10])
     X, y = load_diabetes(return_X_y=True)
     number = GrowingNAMRegressor(max_iter=3, n_branches=2, n_verified=50, random_state=0)
@@ -72,21 +73,55 @@ def shapes(nam, X):
     return np.concatenate([term["contribution"].ravel() for term in terms])
 
 
-def in_a_process(n_threads):
-    """The same in a process of its own with so many threads."""
-    program = f"import torch; torch.set_num_threads({n_threads}); "
-    program += "import test_reference; test_reference.print_answers()"
+def quick_answers(n_jobs=None):
+    """Scores of smaller models still, by all that threads and workers compute.
+
+    To be computed many times, where only their being equal counts. What is spread over
+    workers makes two jobs at least: branches, regions, matches and folds.
+    """
+    X, y = load_digits(n_class=3, return_X_y=True)
+    patches = ImagePatches((1, 8, 8), patch_size=3, stride=5)  # 4 branches
+    small = {"n_verified": 60, "random_state": 0, "n_jobs": n_jobs}
+    nam = GrowingNAMClassifier(
+        patches, hidden_layer_sizes=(6, 4), max_iter=3, search_regions=12, **small
+    ).fit(X, y)
+    found = {"grown": nam.grow(X, y, 6).decision_function(X[::40])}
+    vote = ElectionTransferClassifier(
+        nam, patches, n_branches=5, search_regions=6, matching="clusters", **small
+    ).fit(X, y)
+    found["elected"] = vote.decision_function(X[::40])
+    X, y = load_diabetes(return_X_y=True)
+    number = GrowingNAMRegressor(max_iter=2, random_state=0, n_jobs=n_jobs)
+    found["number"] = number.fit(X[:, 2:5], y).predict(X[::40, 2:5])
+    return {name: scores.tolist() for name, scores in found.items()}
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The quick answers of this process without workers, with one thread."""
+    return with_threads(1)
+
+
+def with_threads(n_threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GrowthStoppedWarning)
+            return quick_answers()
+    finally:
+        torch.set_num_threads(before)
+
+
+def in_another_process():
+    """The same with one thread and with two, in a process of its own."""
+    program = "import json; from test_reference import with_threads; "
+    program += "print(json.dumps([with_threads(1), with_threads(2)]))"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=Path(__file__).parent,
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)
-
-
-def print_answers():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GrowthStoppedWarning)
-        print(json.dumps(answers()))
 
 
 def test_answers_are_the_stored_ones():
@@ -99,18 +134,17 @@ def test_answers_are_the_stored_ones():
     assert not np.allclose(stored["grown"], stored["base"], atol=0.01)
 
 
-def test_processes_and_threads_agree():
-    one, again, two = (in_a_process(n) for n in (1, 1, 2))
-    assert one == again
-    for name, scores in one.items():
+def test_processes_and_threads_agree(alone):
+    again, two = in_another_process()
+    assert alone == again
+    for name, scores in alone.items():
         np.testing.assert_allclose(two[name], scores, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_backends_agree_to_the_bit(backend):
-    alone = answers()
+def test_backends_agree_to_the_bit(backend, alone):
     with joblib.parallel_config(backend=backend):
-        assert answers(n_jobs=2) == alone
+        assert quick_answers(n_jobs=2) == alone
 
 
 if __name__ == "__main__":
