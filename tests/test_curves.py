@@ -92,7 +92,8 @@ def plain_objective(point, curves, X, y, share, n_theta, to_class, loss):
     for j, is_codes in enumerate([False, False, True]):
         own = curves.points(j)
         part = Curves(curves.knots, curves.start, values, values)
-        logits = logits + np.array([slow_term(part, j, v) for v in X[:, j]])
+        found, place = np.unique(X[:, j], return_inverse=True)
+        logits = logits + np.array([slow_term(part, j, v) for v in found])[place]
         steps = [] if is_codes else np.diff(values[own][:-1], axis=0).ravel()
         loose = values[own].ravel() if is_codes else values[own][-1]
         cost += sum(KNEE**2 * (np.sqrt(1 + (s / KNEE) ** 2) - 1) for s in steps)
