@@ -4,9 +4,11 @@ import os
 
 # Before anything imports matplotlib.
 os.environ["MPLBACKEND"] = "Agg"
-# Workers that test side by side share the cores: one thread each.
+# Workers that test side by side share the cores: one thread each, and where a test asks
+# for two, one that waits sleeps and does not take a core from the other worker.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest

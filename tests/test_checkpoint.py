@@ -1,8 +1,10 @@
 """Checkpoints: the same call of grow, made again, ends with the same model."""
 
+import copy
 import os
 from functools import cache
 
+import joblib
 import numpy as np
 import pytest
 from kill_growth import rows_and_model
@@ -20,9 +22,14 @@ KINDS = ("nam", "refit", "vote", "classes")
 N_BRANCHES = 16  # 4 rounds
 
 
-def start(kind):
-    """Rows, a model that can grow on them, and how many branches."""
+@cache
+def fitted(kind):
     return rows_and_model(kind)
+
+
+def start(kind):
+    """Rows, and a model of its own that can grow on them."""
+    return copy.deepcopy(fitted(kind))
 
 
 @cache
@@ -167,7 +174,9 @@ def test_workers_and_time_may_change(monkeypatch, tmp_path):
     run_and_break(monkeypatch, tmp_path / "a", "vote", 2)
     X, y, model = start("vote")
     model.set_params(n_jobs=2, max_time=1000.0, verbose=0)
-    model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+    # Threads, since processes would import everything first.
+    with joblib.parallel_config(backend="threading"):
+        model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
     assert result_of(model, X) == unbroken("vote")
 
 

@@ -48,6 +48,7 @@ def table_nam(**parameters):
         "matching": "exhaustive",
         "max_iter": 30,
         "learning_rate_init": 0.02,
+        "n_replicas": 2,
         "n_verified": 100,
         "search_regions": 20,
         "round_size": 5,
@@ -390,19 +391,19 @@ def test_partial_fit_leaves_the_structure():
 
 def test_growth_matches_the_branches_as_they_are_now():
     """Clusters found before `partial_fit` are of weights that are gone."""
-    noise = np.random.RandomState(0).permutation(Y_DIGITS)
-    nam = digits_nam(matching="clusters").fit(X_DIGITS[:900], Y_DIGITS[:900])
+    X, y = load_digits(n_class=4, return_X_y=True)  # each class takes time to cluster
+    noise = np.random.RandomState(0).permutation(y)
+    nam = digits_nam(matching="clusters").fit(X[:400], y[:400])
     with pytest.warns(GrowthStoppedWarning):
-        nam.grow(X_DIGITS[900:], noise[900:], 1)
+        nam.grow(X[400:], noise[400:], 1)
     assert nam.n_branches_ == 0
-    nam.partial_fit(X_DIGITS, Y_DIGITS)
+    nam.partial_fit(X, y)
     other = copy.deepcopy(nam)
     vars(other).pop("_clusters", None)
     for each in (nam, other):
-        each.grow(X_DIGITS, Y_DIGITS, 5)
-    np.testing.assert_array_equal(
-        nam.predict_proba(X_DIGITS), other.predict_proba(X_DIGITS)
-    )
+        each.grow(X, y, 5)
+    assert nam.n_branches_ == 5
+    np.testing.assert_array_equal(nam.predict_proba(X), other.predict_proba(X))
 
 
 def test_early_stopping_restores_the_best_weights(monkeypatch):
