@@ -604,6 +604,23 @@ def test_votes_are_picked_in_a_plain_loop():
     np.testing.assert_array_equal(picks, expected)
 
 
+def test_of_votes_that_gain_the_same_the_first_is_picked():
+    """A vote for one of two classes, and its opposite for the other: equal but for
+    rounding, which must not choose, since the number of threads changes it."""
+    rng, n = np.random.RandomState(0), 97
+    y, logits = rng.randint(2, size=n), rng.normal(size=(n, 2))
+    vote, unseen = (y == 0) ^ (rng.uniform(size=n) < 0.2), np.ones((1, n), dtype=bool)
+    gains = []
+    for target, votes in (([0, 1], [vote, ~vote]), ([1, 0], [~vote, vote])):
+        ballot = Ballot(np.array(target), np.array(votes), np.zeros(2, dtype=int), unseen)
+        weights = rng.uniform(1, 2, size=(20, n))
+        for weight in weights:
+            found = select_votes(ballot, logits, y, weight, step=0.4, n_picks=1)
+            gains.append(np.ptp(found[1]) / found[1].max())
+            assert list(found[0]) == [0]
+    assert 0 < max(gains) < 1e-12  # they do differ
+
+
 def test_votes_that_do_harm_are_not_picked():
     _, y, logits, weight = random_rows(60)
     votes = np.stack([y == 0, np.zeros(60), np.ones(60)]) > 0  # against, silent, always

@@ -23,6 +23,9 @@ DAMPING = 0.5
 # many picks old.
 PICKS_PER_REFRESH = 10
 TINY = np.finfo(np.float32).tiny
+# Gains this near to each other, relatively, differ by rounding, which the number of
+# threads may change. Of such the first is picked.
+ROUNDING = 1e-9
 
 
 def select_stagewise(
@@ -61,7 +64,7 @@ def select_stagewise(
             own = members[t]
             gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t)
         gain[picks] = 0
-        best = int(gain.argmax())
+        best = _first_best(gain)
         if gain[best] <= 0:
             break
         picks.append(best)
@@ -106,7 +109,7 @@ def select_votes(ballot, logits, y, sample_weight, *, step, n_picks):
         stale = boxes if i % PICKS_PER_REFRESH == 0 else [target[picks[-1]]]
         for t in stale:
             gain[target == t] = boxes[t].gains(now, step)
-        best = int(gain.argmax())
+        best = _first_best(gain)
         if gain[best] <= 0:
             break
         picks.append(best)
@@ -192,3 +195,8 @@ class _Box:
     @staticmethod
     def _sums(block, columns):
         return (block @ torch.as_tensor(columns)).double().numpy()
+
+
+def _first_best(gain):
+    """The first of the largest gains, those that differ by rounding being equal."""
+    return int((gain >= gain.max() * (1 - ROUNDING)).argmax())
