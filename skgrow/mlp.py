@@ -94,7 +94,7 @@ class GrowingMLPClassifier(_Parameters, ClassifierMixin, BaseEstimator):
         In width "all", "gain" or "svod", in depth "top"; or the number of a hidden
         layer. "auto" is "all" or "top".
     when : {"plateau", "periodic", "never"} or policy, default="periodic"
-        When growth happens, at the end of passes; "periodic" is after every second one,
+        When growth happens, at the end of passes; "periodic" is after every third one,
         12 times.
     growth_rate : float, default=0.25
         New units of one growth, as a share of those there are. In depth a growth
@@ -290,7 +290,7 @@ class GrowingMLPRegressor(_Parameters, RegressorMixin, BaseEstimator):
         In width "all", "gain" or "svod", in depth "top"; or the number of a hidden
         layer. "auto" is "all" or "top".
     when : {"plateau", "periodic", "never"} or policy, default="periodic"
-        When growth happens, at the end of passes; "periodic" is after every second one,
+        When growth happens, at the end of passes; "periodic" is after every third one,
         12 times.
     growth_rate : float, default=0.25
         New units of one growth, as a share of those there are. In depth a growth

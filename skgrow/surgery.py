@@ -142,9 +142,10 @@ def insert_decomposed(net, i, width, random_state):
     """Network morphism: replace the weights `G` that read layer `i` by `F2 F1`.
 
     The new layer between them is linear at first (`a = 1`). Preserving where `width`
-    is at least the rank of `G`: with `F1` random of full column rank and `F2` = G times
-    its pseudo-inverse, or by the singular values of `G` where `width` is smaller than
-    its inputs. Both factors get one Frobenius norm.
+    is at least the rank of `G`: with random orthonormal columns in `F1` and
+    `F2 = G F1^T`, or by the singular values of `G` where `width` is smaller than its
+    inputs. Both factors get one Frobenius norm. A Gaussian `F1`, as in the paper, is
+    badly conditioned where it is square, and trained worse than what it came from.
 
     Raises
     ------
@@ -170,8 +171,8 @@ def _factors(G, width, random_state):
     """`(F1, F2)` of shapes `(width, n_in)` and `(n_out, width)` with `F2 F1 = G`."""
     n_in = G.shape[1]
     if width >= n_in:
-        first = random_state.normal(size=(width, n_in)) / np.sqrt(n_in)
-        return first, G @ np.linalg.pinv(first)
+        first, _ = np.linalg.qr(random_state.normal(size=(width, n_in)))
+        return first, G @ first.T
     rank = np.linalg.matrix_rank(G)
     if width < rank:
         raise ValueError(

@@ -143,11 +143,11 @@ def test_rounds_that_were_taken_back_are_drawn_where_they_stood():
 
 def test_a_dense_network_shows_its_passes():
     X, y = load_breast_cancer(return_X_y=True)
-    mlp = GrowingMLPClassifier((4,), max_iter=6, early_stopping=True, random_state=0)
+    mlp = GrowingMLPClassifier((4,), max_iter=7, early_stopping=True, random_state=0)
     ax = GrowthDisplay.from_estimator(mlp.fit(X, y)).ax_
     assert list(ax.lines[0].get_ydata()) == mlp.loss_curve_
     assert list(ax.lines[1].get_ydata()) == mlp.validation_curve_
-    assert [line.get_xdata()[0] for line in ax.lines[2:]] == [2, 4]
+    assert [line.get_xdata()[0] for line in ax.lines[2:]] == [3, 6]
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert texts == ["training rows", "held out", "growth by GradMax"]
 

@@ -44,13 +44,13 @@ class Periodic(BaseEstimator):
 
     Parameters
     ----------
-    every : int, default=2
+    every : int, default=3
         Passes from one growth to the next.
     n_events : int, default=12
         Growths at most.
     """
 
-    every: int = 2
+    every: int = 3
     n_events: int = 12
 
     def due(self, losses, events):
