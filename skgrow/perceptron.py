@@ -129,6 +129,21 @@ class Perceptron:
         """Multiply-adds to predict one row."""
         return sum(layer.weight[0].size for layer in self.layers)
 
+    def is_sound(self):
+        """Whether the arrays fit together: a file may have been forged."""
+        n_in = self.layers[0].n_in
+        for layer in self.layers:
+            shapes = {"weight": (layer.n_out, n_in), "slope": ()}
+            for name in layer.arrays:
+                planes = getattr(layer, name)
+                wanted = (3, *shapes.get(name, (layer.n_out,)))
+                if planes.shape != wanted or planes.dtype != self.dtype:
+                    return False
+            if layer.gate is not None and layer.n_out != n_in:
+                return False
+            n_in = layer.n_out
+        return self.dtype.kind == "f"
+
     def with_layers(self, first, n_replaced, *fresh):
         """The network with `fresh` layers in place of `n_replaced` from `first` on."""
         last = first + n_replaced

@@ -19,11 +19,13 @@ from uuid import uuid4
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
+from sklearn.base import is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from skgrow._trees import ESTIMATORS, Reader, Writer
 from skgrow.curves import Curves
 from skgrow.exceptions import ModelFileError
+from skgrow.perceptron import Perceptron
 from skgrow.tables import Table
 
 __all__ = ["digest", "load", "read", "save", "write"]
@@ -41,7 +43,7 @@ def save(model, path):
 
     Parameters
     ----------
-    model : GrowingNAMClassifier or ElectionTransferClassifier
+    model : estimator of skgrow
     path : str or path-like
         By custom ending in ".safetensors".
 
@@ -84,7 +86,7 @@ def load(path):
 
     Returns
     -------
-    model : GrowingNAMClassifier or ElectionTransferClassifier
+    model : estimator of skgrow
 
     Raises
     ------
@@ -205,6 +207,12 @@ def _try(model):
         isinstance(curves, Curves) and curves.fits(n_features)
     ):
         raise ModelFileError("the curves do not fit the columns.")
+    if isinstance(network, Perceptron) and not network.is_sound():
+        raise ModelFileError("the layers do not fit together.")
+    if is_regressor(model):
+        mean, spread = model._target
+        if not (np.isfinite(mean) and 0 < spread < np.inf):
+            raise ModelFileError(f"a target of scale {spread!r} is not loaded.")
     row = np.zeros((1, n_features), dtype=model._dtype)
     logits = model._scores(row, "cpu")
     if logits.shape != (1, model._n_outputs):

@@ -1,6 +1,7 @@
 """Dense networks that grow while they train, as scikit-learn's users meet them."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skgrow
-from skgrow import GrowingMLPClassifier, GrowingMLPRegressor
+from skgrow import GrowingMLPClassifier, GrowingMLPRegressor, ModelFileError
+from skgrow.perceptron import Perceptron
 from skgrow.policies.how import AutoGrow, GradMax, ZeroPad
 from skgrow.policies.when import Never, Periodic, Plateau
 
@@ -191,6 +193,34 @@ def test_files(tmp_path, how):
         model.partial_fit(X, Y)
     np.testing.assert_array_equal(again.predict_proba(X), mlp.predict_proba(X))
     assert repr(again) == repr(mlp)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda ly: {"weight": ly.weight[:2]},
+        lambda ly: {"bias": ly.bias[:, 1:]},
+        lambda ly: {"gate": ly.bias},
+        lambda ly: {"slope": ly.bias},
+        lambda ly: {"weight": ly.weight.astype(int)},
+    ],
+)
+def test_forged_layers_are_not_loaded(tmp_path, forge):
+    mlp = digits_mlp(when="never").fit(X, Y)
+    first, *others = mlp._network.layers
+    mlp._network = Perceptron((replace(first, **forge(first)), *others))
+    skgrow.save(mlp, tmp_path / "mlp")
+    with pytest.raises(ModelFileError):
+        skgrow.load(tmp_path / "mlp")
+
+
+def test_a_regressor_without_its_scale_is_not_loaded(tmp_path):
+    mlp = GrowingMLPRegressor((4,), max_iter=2, random_state=0).fit(X, Y)
+    for target in (None, (0.0, 0.0), (0.0, "1")):
+        mlp._target = target
+        skgrow.save(mlp, tmp_path / "mlp")
+        with pytest.raises(ModelFileError):
+            skgrow.load(tmp_path / "mlp")
 
 
 def test_a_frame_as_it_is():
