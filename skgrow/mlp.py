@@ -88,7 +88,7 @@ class GrowingMLPClassifier(_Parameters, ClassifierMixin, BaseEstimator):
     how : str or policy, default="gradmax"
         How new parts start. In width "random", "zero", "net2wider", "gradmax",
         "firefly" or "swe"; in depth "net2deeper", "morphism", "stacking" or "autogrow";
-        or an object of `skgrow.policies.how`, whose parameters a search can reach
+        or an object of `skgrow.policies`, whose parameters a search can reach
         (`how__scale`).
     where : str, int or policy, default="auto"
         In width "all", "gain" or "svod", in depth "top"; or the number of a hidden
@@ -284,7 +284,7 @@ class GrowingMLPRegressor(_Parameters, RegressorMixin, BaseEstimator):
     how : str or policy, default="gradmax"
         How new parts start. In width "random", "zero", "net2wider", "gradmax",
         "firefly" or "swe"; in depth "net2deeper", "morphism", "stacking" or "autogrow";
-        or an object of `skgrow.policies.how`, whose parameters a search can reach
+        or an object of `skgrow.policies`, whose parameters a search can reach
         (`how__scale`).
     where : str, int or policy, default="auto"
         In width "all", "gain" or "svod", in depth "top"; or the number of a hidden

@@ -13,8 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import skgrow
 from skgrow import GrowingMLPClassifier, GrowingMLPRegressor, ModelFileError
 from skgrow.perceptron import Perceptron
-from skgrow.policies.how import AutoGrow, GradMax, ZeroPad
-from skgrow.policies.when import Never, Periodic, Plateau
+from skgrow.policies import AutoGrow, GradMax, Never, Periodic, Plateau, ZeroPad
 
 X, Y = load_digits(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (6,), "max_neurons": 24, "max_iter": 9, "random_state": 0}

@@ -1,1 +1,37 @@
 """How new parts of a network start, where they go, and when it happens."""
+
+from skgrow.policies.firefly import Firefly
+from skgrow.policies.how import (
+    SWE,
+    AutoGrow,
+    GradMax,
+    Morphism,
+    Net2Deeper,
+    Net2Wider,
+    RandomStart,
+    Stacking,
+    ZeroPad,
+)
+from skgrow.policies.when import Never, Periodic, Plateau
+from skgrow.policies.where import At, Everywhere, Gain, SVoD, Top
+
+__all__ = [
+    "At",
+    "AutoGrow",
+    "Everywhere",
+    "Firefly",
+    "Gain",
+    "GradMax",
+    "Morphism",
+    "Net2Deeper",
+    "Net2Wider",
+    "Never",
+    "Periodic",
+    "Plateau",
+    "RandomStart",
+    "SVoD",
+    "SWE",
+    "Stacking",
+    "Top",
+    "ZeroPad",
+]
