@@ -94,6 +94,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         with unchanged_on_error(self):
             if self.warm_start and hasattr(self, "classes_"):
                 return self._fit_warm(X, y, sample_weight)
+            vars(self).pop("_network", None)  # nor is its dtype kept
             X, y = read_first(self, X, y, sample_weight)
             self._learn_target(y, sample_weight)
             X, y, weight = self._encode(X, y, sample_weight)

@@ -21,7 +21,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from skgrow import GrowingNAMClassifier, GrowthStoppedWarning, ImagePatches
+from skgrow import (
+    GrowingNAMClassifier,
+    GrowingNAMRegressor,
+    GrowthStoppedWarning,
+    ImagePatches,
+)
 
 MATCHINGS = ["both", "clusters", "exhaustive"]
 PATCHES = ImagePatches((1, 8, 8), patch_size=3, stride=5)
@@ -129,6 +134,17 @@ def test_pipeline_with_a_scaler():
     X, y = blobs(3)
     pipeline = make_pipeline(StandardScaler(), table_nam()).fit(X[:300], y[:300])
     assert pipeline.score(X[300:], y[300:]) > 0.8
+
+
+@pytest.mark.parametrize("estimator", [GrowingNAMClassifier, GrowingNAMRegressor])
+def test_fit_computes_in_the_dtype_of_its_own_rows(estimator):
+    X, y = blobs()
+    nam = estimator(max_iter=1, random_state=0)
+    for dtype in (np.float64, np.float32, np.float64):
+        nam.fit(X.astype(dtype), y)
+        assert nam.bank_.dtype == dtype
+    nam.partial_fit(X.astype(np.float32), y)  # goes on with what there is
+    assert nam.bank_.dtype == np.float64
 
 
 def test_grid_search_in_two_processes():
