@@ -118,11 +118,10 @@ class MLPMixin:
         return self
 
     def _one_pass(self, X, y, sample_weight, fresh, classes=None):
-        with unchanged_on_error(self):
-            rows, _ = self._rows(X, y, sample_weight, fresh, False, classes)
-            self._network, loss = self._pass(self._network, rows)
-            self.loss_curve_ = [*self.loss_curve_, loss]
-            self.n_iter_ += 1
+        rows, _ = self._rows(X, y, sample_weight, fresh, False, classes)
+        self._network, loss = self._pass(self._network, rows)
+        self.loss_curve_ = [*self.loss_curve_, loss]
+        self.n_iter_ += 1
         return self
 
     def _rows(self, X, y, sample_weight, fresh, hold_out=True, classes=None):
@@ -274,24 +273,6 @@ class MLPMixin:
     def n_parameters_(self):
         """Trained numbers."""
         return self._fitted("_network").n_parameters
-
-    @property
-    def n_multiply_adds_(self):
-        """Multiply-adds to predict one row."""
-        return self._fitted("_network").n_multiply_adds
-
-    def _fitted(self, name):
-        if name not in vars(self):
-            raise AttributeError(
-                f"this {type(self).__name__} is not fitted yet; call fit first."
-            )
-        return vars(self)[name]
-
-    def _logits(self, X):
-        check_is_fitted(self)
-        check_device(self.device)
-        X = read(self, X).astype(self._dtype, copy=False)
-        return self._scores(X, self.device)
 
     @property
     def _dtype(self):

@@ -14,37 +14,20 @@ from skgrow._reading import read
 from skgrow._validation import check_device
 from skgrow.exceptions import ModelVersionWarning
 
-__all__ = ["NetworkMixin", "PredictingMixin"]
+__all__ = ["FittedMixin", "NetworkMixin", "PredictingMixin"]
 
 
-class NetworkMixin(DisplayMixin):
-    """Facts of a fitted `_network`, whatever it predicts."""
+class FittedMixin(DisplayMixin):
+    """What every estimator has around its `_network`: pickles, errors, scores.
 
-    @property
-    def n_branches_(self):
-        """Number of grown branches."""
-        return len(self._fitted("_network").grown)
+    It has `_dtype` and `_scores(X, device)`.
+    """
 
     @property
     def n_multiply_adds_(self):
         """Multiply-adds to predict one row."""
         network = self._fitted("_network")
         return network.n_multiply_adds
-
-    @property
-    def grown_branches_(self):
-        """One record a grown branch: what is used where, for which class, and why.
-
-        A list of dicts: region (columns in the order the branch reads them), branch,
-        branch_class, target_class, threshold, span, scale, bias, precision, recall and
-        bound (Hoeffding's lower bound of the precision). On another task, branch_class
-        is the number of the source's output.
-        """
-        return self._fitted("_network").grown.records(
-            self._output_names,
-            getattr(self, "feature_names_in_", None),
-            getattr(self, "_source_classes", None),
-        )
 
     def __getstate__(self):
         return {**super().__getstate__(), "_skgrow_version": version("skgrow")}
@@ -62,10 +45,6 @@ class NetworkMixin(DisplayMixin):
             )
         super().__setstate__(state)
 
-    @property
-    def _output_names(self):
-        return self.classes_
-
     def _fitted(self, name):
         try:
             return vars(self)[name]
@@ -80,6 +59,34 @@ class NetworkMixin(DisplayMixin):
         X = read(self, X).astype(self._dtype, copy=False)
         return self._scores(X, self.device)
 
+
+class NetworkMixin(FittedMixin):
+    """Facts of a fitted `_network` of branches, whatever it predicts."""
+
+    @property
+    def n_branches_(self):
+        """Number of grown branches."""
+        return len(self._fitted("_network").grown)
+
+    @property
+    def grown_branches_(self):
+        """One record a grown branch: what is used where, for which class, and why.
+
+        A list of dicts: region (columns in the order the branch reads them), branch,
+        branch_class, target_class, threshold, span, scale, bias, precision, recall and
+        bound (Hoeffding's lower bound of the precision). On another task, branch_class
+        is the number of the source's output.
+        """
+        return self._fitted("_network").grown.records(
+            self._output_names,
+            getattr(self, "feature_names_in_", None),
+            getattr(self, "_source_classes", None),
+        )
+
+    @property
+    def _output_names(self):
+        return self.classes_
+
     @property
     def _dtype(self):
         return self._network.grown.bank.dtype
@@ -88,7 +95,7 @@ class NetworkMixin(DisplayMixin):
         return self._network.logits(X, self._scaler, device)
 
 
-class PredictingMixin(NetworkMixin):
+class PredictingMixin(FittedMixin):
     """Predictions and facts, from `_network`, `_scaler` and `classes_`."""
 
     def decision_function(self, X):

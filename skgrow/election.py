@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import check_is_fitted
 
 from skgrow._growing import GrowingMixin
-from skgrow._predicting import PredictingMixin
+from skgrow._predicting import NetworkMixin, PredictingMixin
 from skgrow._reading import read, read_first
 from skgrow._sources import source_bank
 from skgrow._validation import (
@@ -33,7 +33,7 @@ __all__ = ["ElectionTransferClassifier"]
 
 
 class ElectionTransferClassifier(
-    GrowingMixin, PredictingMixin, ClassifierMixin, BaseEstimator
+    GrowingMixin, NetworkMixin, PredictingMixin, ClassifierMixin, BaseEstimator
 ):
     """Branches trained on one task vote on another, with nothing trained.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -11,6 +10,7 @@ from sklearn.utils.multiclass import (
 )
 
 from skgrow._mlp_verbs import MLP_CONSTRAINTS, MLPMixin
+from skgrow._predicting import FittedMixin, PredictingMixin
 from skgrow._validation import (
     check_labels,
     check_weights,
@@ -74,7 +74,7 @@ class _Parameters(MLPMixin):
         self.verbose = verbose
 
 
-class GrowingMLPClassifier(_Parameters, ClassifierMixin, BaseEstimator):
+class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEstimator):
     """Dense network that starts small and grows while it trains.
 
     A growth has three parts, each a word or an object: how new units or layers start,
@@ -200,51 +200,6 @@ class GrowingMLPClassifier(_Parameters, ClassifierMixin, BaseEstimator):
             known = self.classes_ if fresh else None
             return self._one_pass(X, y, sample_weight, fresh, known)
 
-    def predict_log_proba(self, X):
-        """Log probabilities of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-            In nats; columns in the order of `classes_`.
-        """
-        log_proba = log_softmax(self._logits(X), axis=1)
-        return np.maximum(log_proba, np.log(np.finfo(log_proba.dtype).tiny))
-
-    def predict_proba(self, X):
-        """Probabilities of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes)
-            Rows sum to 1; columns in the order of `classes_`.
-        """
-        proba = softmax(self._logits(X), axis=1)
-        return np.maximum(proba, np.finfo(proba.dtype).tiny)
-
-    def predict(self, X):
-        """Label of highest score for each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels out of `classes_`.
-        """
-        best = self._logits(X).argmax(axis=1)
-        return self.classes_[best]
-
     def _learn_target(self, y, sample_weight):
         check_classification_targets(y)
         self.classes_ = np.unique(y)
@@ -271,7 +226,7 @@ class GrowingMLPClassifier(_Parameters, ClassifierMixin, BaseEstimator):
         return len(self.classes_)
 
 
-class GrowingMLPRegressor(_Parameters, RegressorMixin, BaseEstimator):
+class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimator):
     """Dense network for numbers that starts small and grows while it trains.
 
     As `GrowingMLPClassifier`, with the squared error of the target in its standard

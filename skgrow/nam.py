@@ -11,14 +11,16 @@ from sklearn.utils.multiclass import (
 )
 
 from skgrow._nam_verbs import CONSTRAINTS, NAMMixin
-from skgrow._predicting import PredictingMixin
+from skgrow._predicting import NetworkMixin, PredictingMixin
 from skgrow._reading import read, read_first
 from skgrow._validation import unchanged_on_error
 
 __all__ = ["GrowingNAMClassifier"]
 
 
-class GrowingNAMClassifier(NAMMixin, PredictingMixin, ClassifierMixin, BaseEstimator):
+class GrowingNAMClassifier(
+    NAMMixin, NetworkMixin, PredictingMixin, ClassifierMixin, BaseEstimator
+):
     """Neural additive model that grows by using its trained branches again.
 
     The network is a sum of small MLP branches, each on a few input columns, formula

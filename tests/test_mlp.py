@@ -11,7 +11,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skgrow
-from skgrow import GrowingMLPClassifier, GrowingMLPRegressor, ModelFileError
+from skgrow import (
+    GrowingMLPClassifier,
+    GrowingMLPRegressor,
+    ModelFileError,
+    ModelVersionWarning,
+)
 from skgrow.perceptron import Perceptron
 from skgrow.policies import AutoGrow, GradMax, Never, Periodic, Plateau, ZeroPad
 
@@ -220,6 +225,12 @@ def test_a_regressor_without_its_scale_is_not_loaded(tmp_path):
         skgrow.save(mlp, tmp_path / "mlp")
         with pytest.raises(ModelFileError):
             skgrow.load(tmp_path / "mlp")
+
+
+def test_a_pickle_of_another_version_says_so():
+    written = digits_mlp(when="never").fit(X, Y).__getstate__()
+    with pytest.warns(ModelVersionWarning, match="GrowingMLPClassifier was written"):
+        digits_mlp().__setstate__({**written, "_skgrow_version": "0.0.1"})
 
 
 def test_a_frame_as_it_is():
