@@ -8,9 +8,10 @@ from time import perf_counter
 
 import numpy as np
 
-from skgrow.policies.how import HOW, Stacking
+from skgrow.policies.how import HOW
 from skgrow.policies.probe import Probe
 from skgrow.policies.where import WHERE, as_where
+from skgrow.surgery import connect_used
 
 __all__ = ["GrowthStep"]
 
@@ -52,7 +53,7 @@ class GrowthStep:
         """Units, or layers, of the next event; 0 where a budget is spent."""
         if self.how.axis == "depth":
             most = np.inf if self.max_layers is None else self.max_layers
-            doubled = isinstance(self.how, Stacking)
+            doubled = getattr(self.how, "doubles", False)
             wanted = max(1, net.n_hidden - 1) if doubled else 1
             return int(max(0, min(wanted, most - net.n_hidden)))
         n_units = sum(net.widths)
@@ -86,11 +87,7 @@ class GrowthStep:
 
     def take(self, net, rows, n_new, seed):
         """The grown network, and the record of the event as a dict."""
-        start, draw = perf_counter(), np.random.RandomState(seed % 2**32)
-        if len(rows) > PROBE_ROWS:
-            index = draw.choice(len(rows), PROBE_ROWS, replace=False)
-            rows = rows.take(np.sort(index))
-        probe = Probe(rows, draw)
+        start, probe = perf_counter(), _probe(rows, seed)
         places = self.where.choose(net, n_new, probe)
         grown, inactive = net, []
         for i in sorted(places, reverse=True):  # from the top: numbers below stay
@@ -99,20 +96,48 @@ class GrowthStep:
             if self.how.axis == "width":
                 fresh = slice(before.widths[i], None)
                 inactive.append(places[i] * probe.inactive(grown, i, fresh))
-        old, new = probe.outputs(net), probe.outputs(grown)
+        grown = connect_used(grown)
         n_steps = sum(getattr(policy, "n_steps", 0) for policy in (self.how, self.where))
         return grown, {
-            "how": self.names[0],
+            **self._changes(net, grown, probe),
             "where": self.names[1],
             "places": places,
             "n_new": n_new,
-            "n_parameters_before": net.n_parameters,
-            "n_parameters": grown.n_parameters,
-            "max_change": float(np.abs(new - old).max()),
-            "loss_before": probe.loss(net),
-            "loss": probe.loss(grown),
-            "predicted_change": float((probe.signals(net)[1][-1] * (new - old)).sum()),
             "inactive": sum(inactive) / n_new if inactive else 0.0,
-            "n_multiply_adds": 3 * grown.n_multiply_adds * len(rows) * n_steps,
+            "n_multiply_adds": 3 * grown.n_multiply_adds * len(probe.rows) * n_steps,
             "seconds": perf_counter() - start,
         }
+
+    def shrink(self, net, smaller, rows, seed, seconds):
+        """The record of a step after which the network is smaller."""
+        width = self.how.axis == "width"
+        before, after = (sum(n.widths) if width else n.n_hidden for n in (net, smaller))
+        return {
+            **self._changes(net, smaller, _probe(rows, seed)),
+            "where": "",
+            "places": {},
+            "n_new": after - before,
+            "inactive": 0.0,
+            "n_multiply_adds": 0,
+            "seconds": seconds,
+        }
+
+    def _changes(self, net, changed, probe):
+        old, new = probe.outputs(net), probe.outputs(changed)
+        return {
+            "how": self.names[0],
+            "n_parameters_before": net.n_parameters,
+            "n_parameters": changed.n_parameters,
+            "max_change": float(np.abs(new - old).max()),
+            "loss_before": probe.loss(net),
+            "loss": probe.loss(changed),
+            "predicted_change": float((probe.signals(net)[1][-1] * (new - old)).sum()),
+        }
+
+
+def _probe(rows, seed):
+    draw = np.random.RandomState(seed % 2**32)
+    if len(rows) > PROBE_ROWS:
+        index = draw.choice(len(rows), PROBE_ROWS, replace=False)
+        rows = rows.take(np.sort(index))
+    return Probe(rows, draw)

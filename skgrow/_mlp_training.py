@@ -68,7 +68,7 @@ def train_pass(net, rows, generator, *, batch_size, learning_rate, alpha=0.0):
     for layer in tensors:
         for tensor in layer.values():
             tensor.requires_grad_()
-    optimizer = _adam(net, tensors, learning_rate)
+    optimizer, masks = _adam(net, tensors, learning_rate), _masks(net, tensors)
     total = mass = 0.0
     order = torch.randperm(len(rows), generator=generator).to(device)
     for index in order.split(batch_size):
@@ -80,10 +80,12 @@ def train_pass(net, rows, generator, *, batch_size, learning_rate, alpha=0.0):
         penalty = sum(layer["weight"].square().sum() for layer in tensors) * alpha / 2
         optimizer.zero_grad(set_to_none=True)
         (loss + penalty).backward()
+        for sparse, mask in masks:
+            sparse.grad *= mask
         optimizer.step()
         _keep_slopes(tensors)
         total, mass = total + weight * float(loss.detach()), mass + weight
-    return _trained(tensors, optimizer), total / mass
+    return _trained(net, tensors, optimizer), total / mass
 
 
 def _adam(net, tensors, learning_rate):
@@ -100,24 +102,33 @@ def _adam(net, tensors, learning_rate):
     return optimizer
 
 
+def _masks(net, tensors):
+    """Weights of layers that lack some, and which they have."""
+    return [
+        (found["weight"], torch.tensor(layer.mask, device=found["weight"].device))
+        for layer, found in zip(net.layers, tensors, strict=True)
+        if layer.mask is not None
+    ]
+
+
 def _keep_slopes(tensors):
-    """The slope of a parametric activation stays between a ReLU's and a line's."""
+    """Slopes stay between a ReLU's and that of its mirror image."""
     with torch.no_grad():
         for layer in tensors:
             if "slope" in layer:
-                layer["slope"].clamp_(0, 1)
+                layer["slope"].clamp_(0, 2)
 
 
-def _trained(tensors, optimizer):
+def _trained(net, tensors, optimizer):
     layers = []
-    for found in tensors:
+    for layer, found in zip(net.layers, tensors, strict=True):
         arrays = {}
         for name, tensor in found.items():
             state = optimizer.state[tensor]
             planes = (tensor.detach(), state["exp_avg"], state["exp_avg_sq"])
             arrays[name] = torch.stack(planes).cpu().numpy()
         steps = int(optimizer.state[found["weight"]]["step"])
-        layers.append(Layer(**arrays, n_steps=steps))
+        layers.append(Layer(**arrays, n_steps=steps, mask=layer.mask))
     return Perceptron(tuple(layers))
 
 

@@ -66,6 +66,7 @@ MLP_CONSTRAINTS = {
 class _Course:
     """Where one call of `fit` stands: losses, growths, and the best network so far."""
 
+    deadline: float  # seconds of the monotonic clock
     losses: list = field(default_factory=list)
     events: list = field(default_factory=list)
     best: Perceptron | None = None
@@ -155,6 +156,9 @@ class MLPMixin:
         self._scaler = fit_scaler(X, weight, shared_scale=False)
         sizes = (X.shape[1], *sizes, self._n_outputs)
         self._network = Perceptron.random(sizes, random_state, X.dtype)
+        how = GrowthStep.of(self).how
+        if hasattr(how, "begin"):
+            self._network = how.begin(self._network, random_state)
         self.growth_history_, self.loss_curve_, self.validation_curve_ = [], [], []
         self.n_iter_, self.n_training_multiply_adds_ = 0, 0
 
@@ -163,19 +167,44 @@ class MLPMixin:
 
     def _train(self, rows, held_out):
         when = WHEN[self.when]() if isinstance(self.when, str) else self.when
-        start, course, net = monotonic(), _Course(), self._network
+        most = np.inf if self.max_time is None else self.max_time
+        course, net = _Course(monotonic() + most), self._network
         with fit_task(self, "training", self.max_iter) as step:
             for n_done in range(1, self.max_iter + 1):
                 net, loss = self._pass(net, rows)
                 course.note(self._noted(loss, net, held_out), net, self.tol)
                 self._tell(n_done, loss, net)
-                late = self.max_time is not None and monotonic() - start > self.max_time
+                late = monotonic() > course.deadline
                 stale = n_done - course.best_pass >= self.n_iter_no_change
                 if step() or late or stale or n_done == self.max_iter:
                     break
                 if when.due(course.losses, course.events):
                     net = self._event(net, rows, course)
-        self._network = net if course.best is None else course.best
+        net = net if course.best is None else course.best
+        self._network = self._shrunk(net, rows, held_out, course.deadline)
+
+    def _shrunk(self, net, rows, held_out, deadline):
+        """Smaller networks, if `how` knows any, for as long as the loss stays."""
+        step, watched = GrowthStep.of(self), rows if held_out is None else held_out
+        if not hasattr(step.how, "smaller"):
+            return net
+        most = mean_loss(net, watched) + step.how.tol
+        while (smaller := step.how.smaller(net)) is not None:
+            start = monotonic()
+            if start > deadline:
+                break
+            for _ in range(step.how.n_retrain):
+                smaller, loss = self._pass(smaller, rows)
+                self._noted(loss, smaller, held_out)
+            loss = mean_loss(smaller, watched)
+            if loss > most:
+                break
+            most = min(most, loss + step.how.tol)
+            seconds = monotonic() - start
+            seed = self._seed + self.n_iter_
+            self._keep(step.shrink(net, smaller, rows, seed, seconds))
+            net = smaller
+        return net
 
     def _pass(self, net, rows):
         generator = torch.Generator().manual_seed(self._seed + self.n_iter_)

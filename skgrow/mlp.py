@@ -87,12 +87,12 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
         Units of the hidden layers to start with.
     how : str or policy, default="gradmax"
         How new parts start. In width "random", "zero", "net2wider", "gradmax",
-        "firefly" or "swe"; in depth "net2deeper", "morphism", "stacking" or "autogrow";
-        or an object of `skgrow.policies`, whose parameters a search can reach
+        "firefly", "swe" or "nest"; in depth "net2deeper", "morphism", "stacking" or
+        "autogrow"; or an object of `skgrow.policies`, whose parameters a search can reach
         (`how__scale`).
     where : str, int or policy, default="auto"
-        In width "all", "gain" or "svod", in depth "top"; or the number of a hidden
-        layer. "auto" is "all" or "top".
+        In width "all", "gain" or "svod", in depth "top" or "stages"; or the number of
+        a hidden layer. "auto" is "all" or "top".
     when : {"plateau", "periodic", "never"} or policy, default="periodic"
         When growth happens, at the end of passes; "periodic" is after every third one,
         12 times.
@@ -108,7 +108,7 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
     max_time : float or None, default=None
         Seconds of training, after which it ends with the pass that runs.
     max_iter : int, default=200
-        Passes over the rows at most.
+        Passes over the rows at most. "nest" prunes after them, with passes of its own.
     batch_size : int, default=128
         Rows of one step of Adam.
     learning_rate_init : float, default=1e-3
@@ -147,7 +147,7 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
     n_parameters_ : int
         Trained numbers.
     n_multiply_adds_ : int
-        Multiply-adds to predict one row.
+        Multiply-adds to predict one row, those of missing connections left out.
     n_training_multiply_adds_ : int
         Multiply-adds of all training so far, three times those of a prediction for each
         row and pass, and of the steps that policies take.
@@ -155,10 +155,11 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
         Loss of each pass, in training and on held-out rows; nats.
     growth_history_ : list of dict
         A record a growth: epoch, how, where, places (units or layers by hidden layer),
-        n_parameters_before, n_parameters, max_change of the outputs on up to 1,024 rows,
-        their loss_before and loss, the predicted_change of the loss to first order,
-        the share of new units that are inactive on all of them, the n_multiply_adds of
-        the steps that the policies took, and seconds.
+        n_new of them (below 0 where a network was made smaller), n_parameters_before,
+        n_parameters, max_change of the outputs on up to 1,024 rows, their loss_before
+        and loss, the predicted_change of the loss to first order, the share of new units
+        that are inactive on all of them, the n_multiply_adds of the steps that the
+        policies took, and seconds.
     n_iter_ : int
         Passes over the rows.
 
@@ -238,12 +239,12 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
         Units of the hidden layers to start with.
     how : str or policy, default="gradmax"
         How new parts start. In width "random", "zero", "net2wider", "gradmax",
-        "firefly" or "swe"; in depth "net2deeper", "morphism", "stacking" or "autogrow";
-        or an object of `skgrow.policies`, whose parameters a search can reach
+        "firefly", "swe" or "nest"; in depth "net2deeper", "morphism", "stacking" or
+        "autogrow"; or an object of `skgrow.policies`, whose parameters a search can reach
         (`how__scale`).
     where : str, int or policy, default="auto"
-        In width "all", "gain" or "svod", in depth "top"; or the number of a hidden
-        layer. "auto" is "all" or "top".
+        In width "all", "gain" or "svod", in depth "top" or "stages"; or the number of
+        a hidden layer. "auto" is "all" or "top".
     when : {"plateau", "periodic", "never"} or policy, default="periodic"
         When growth happens, at the end of passes; "periodic" is after every third one,
         12 times.
@@ -259,7 +260,7 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
     max_time : float or None, default=None
         Seconds of training, after which it ends with the pass that runs.
     max_iter : int, default=200
-        Passes over the rows at most.
+        Passes over the rows at most. "nest" prunes after them, with passes of its own.
     batch_size : int, default=128
         Rows of one step of Adam.
     learning_rate_init : float, default=1e-3
@@ -296,7 +297,7 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
     n_parameters_ : int
         Trained numbers.
     n_multiply_adds_ : int
-        Multiply-adds to predict one row.
+        Multiply-adds to predict one row, those of missing connections left out.
     n_training_multiply_adds_ : int
         Multiply-adds of all training so far, three times those of a prediction for each
         row and pass, and of the steps that policies take.
@@ -305,10 +306,11 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
         error in variances of the target.
     growth_history_ : list of dict
         A record a growth: epoch, how, where, places (units or layers by hidden layer),
-        n_parameters_before, n_parameters, max_change of the outputs on up to 1,024 rows,
-        their loss_before and loss, the predicted_change of the loss to first order,
-        the share of new units that are inactive on all of them, the n_multiply_adds of
-        the steps that the policies took, and seconds.
+        n_new of them (below 0 where a network was made smaller), n_parameters_before,
+        n_parameters, max_change of the outputs on up to 1,024 rows, their loss_before
+        and loss, the predicted_change of the loss to first order, the share of new units
+        that are inactive on all of them, the n_multiply_adds of the steps that the
+        policies took, and seconds.
     n_iter_ : int
         Passes over the rows.
 

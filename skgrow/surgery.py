@@ -11,15 +11,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from skgrow.perceptron import Layer, with_moments
+from skgrow.perceptron import Layer, Perceptron, with_moments
 
 __all__ = [
     "add_units",
     "can_widen",
+    "connect_used",
+    "drop_idle_units",
     "fuse",
     "insert_block",
     "insert_decomposed",
     "insert_identity",
+    "keep_connections",
     "remove_units",
     "split_units",
 ]
@@ -66,15 +69,31 @@ def add_units(net, i, fan_in, bias, fan_out):
         layer,
         weight=_joined(layer.weight, fan_in, axis=1),
         bias=_joined(layer.bias, bias, axis=1),
+        mask=_joined_mask(layer.mask, len(bias), axis=0),
+        slope=_joined_slopes(layer, np.zeros(len(bias))),
     )
-    return net.with_layers(
-        i, 2, wider, replace(reader, weight=_joined(reader.weight, fan_out, axis=2))
+    reading = replace(
+        reader,
+        weight=_joined(reader.weight, fan_out, axis=2),
+        mask=_joined_mask(reader.mask, len(bias), axis=1),
     )
+    return net.with_layers(i, 2, wider, reading)
 
 
 def _joined(planes, values, axis):
     fresh = with_moments(np.asarray(values, dtype=planes.dtype))
     return np.concatenate([planes, fresh], axis=axis)
+
+
+def _joined_slopes(layer, slopes):
+    return None if layer.slope is None else _joined(layer.slope, slopes, axis=1)
+
+
+def _joined_mask(mask, n_new, axis):
+    """New units have all connections."""
+    after = [(0, 0), (0, 0)]
+    after[axis] = (0, n_new)
+    return None if mask is None else np.pad(mask, after, constant_values=True)
 
 
 def split_units(net, i, parents, shift=None):
@@ -105,34 +124,85 @@ def split_units(net, i, parents, shift=None):
     inner = np.stack([ones, 1 / copies, 1 / copies**2])  # planes: value and moments
     weight = layer.weight[:, index] * inner[:, :, None]
     if shift is not None:
-        weight[0, layer.n_out :] += shift
+        weight[0, layer.n_out :] += shift * layer.connections[parents]
     outer = np.stack([1 / copies, ones, ones])[:, None]
-    wider = replace(layer, weight=weight, bias=layer.bias[:, index] * inner)
-    return net.with_layers(
-        i, 2, wider, replace(reader, weight=reader.weight[:, :, index] * outer)
+    wider, reading = _chosen(layer, reader, index)
+    wider = replace(wider, weight=weight, bias=wider.bias * inner)
+    return net.with_layers(i, 2, wider, replace(reading, weight=reading.weight * outer))
+
+
+def _chosen(layer, reader, index):
+    """Both layers around some units, which may stand there several times."""
+    return (
+        replace(
+            layer,
+            weight=layer.weight[:, index],
+            bias=layer.bias[:, index],
+            slope=None if layer.slope is None else layer.slope[:, index],
+            mask=None if layer.mask is None else layer.mask[index],
+        ),
+        replace(
+            reader,
+            weight=reader.weight[:, :, index],
+            mask=None if reader.mask is None else reader.mask[:, index],
+        ),
     )
 
 
 def remove_units(net, i, keep):
     """Only the units of hidden layer `i` at `keep`: indices or a mask."""
     check_hidden(net, i, to_widen=True)
-    layer, reader = net.layers[i], net.layers[i + 1]
-    narrower = replace(layer, weight=layer.weight[:, keep], bias=layer.bias[:, keep])
-    return net.with_layers(
-        i, 2, narrower, replace(reader, weight=reader.weight[:, :, keep])
+    return net.with_layers(i, 2, *_chosen(net.layers[i], net.layers[i + 1], keep))
+
+
+def keep_connections(net, i, mask):
+    """Only the weights of layer `i` where `mask`; the others are 0 and not trained."""
+    layer = net.layers[i]
+    return net.with_layers(i, 1, replace(layer, weight=layer.weight * mask, mask=mask))
+
+
+def connect_used(net):
+    """The network with a connection wherever a weight is not 0. Preserving."""
+    layers = (
+        layer
+        if layer.mask is None
+        else replace(layer, mask=layer.mask | (layer.weight[0] != 0))
+        for layer in net.layers
     )
+    return Perceptron(tuple(layers))
+
+
+def drop_idle_units(net):
+    """Without hidden units that hear nothing, or that nothing hears. Preserving.
+
+    What a unit says that hears nothing is the same for every row, and goes to the biases
+    of those that hear it. Each layer keeps a unit.
+    """
+    for i in [*range(net.n_hidden), *reversed(range(net.n_hidden))]:
+        layer, reader = net.layers[i], net.layers[i + 1]
+        deaf = ~layer.connections.any(axis=1)
+        unheard = ~reader.connections.any(axis=0)
+        keep = ~(deaf | unheard)
+        keep[0] |= not keep.any()
+        if keep.all() or not can_widen(net, i):
+            continue
+        said = layer.bias[0] * np.where(layer.bias[0] > 0, 1, layer.slopes)
+        bias = reader.bias.copy()
+        bias[0] += reader.weight[0][:, ~keep] @ said[~keep]
+        net = remove_units(net.with_layers(i + 1, 1, replace(reader, bias=bias)), i, keep)
+    return net
 
 
 def insert_identity(net, i):
     """Net2Deeper: a layer of weights I after hidden layer `i`. Preserving.
 
     What follows a ReLU is not negative and passes another one unchanged; elsewhere the
-    new layer starts linear (`a = 1`) and trains its slope.
+    new layer starts linear (`a = 1`) and trains its slopes.
     """
     check_hidden(net, i)
     below = net.layers[i]
     positive = below.slope is None and below.gate is None
-    slope = None if positive else np.ones((), net.dtype)
+    slope = None if positive else np.ones(below.n_out, net.dtype)
     eye = np.eye(below.n_out, dtype=net.dtype)
     fresh = Layer.of(eye, np.zeros(below.n_out, net.dtype), slope)
     return net.with_layers(i + 1, 0, fresh)
@@ -161,10 +231,9 @@ def insert_decomposed(net, i, width, random_state):
     first, second = _factors(reader.weight[0].astype(np.float64), width, random_state)
     ratio = np.sqrt(np.linalg.norm(second) / (np.linalg.norm(first) or 1.0)) or 1.0
     zeros = np.zeros(width, net.dtype)
-    one = np.ones((), net.dtype)
-    inner = Layer.of((first * ratio).astype(net.dtype), zeros, one)
+    inner = Layer.of((first * ratio).astype(net.dtype), zeros, np.ones_like(zeros))
     weight = with_moments((second / ratio).astype(net.dtype))
-    return net.with_layers(i + 1, 1, inner, replace(reader, weight=weight))
+    return net.with_layers(i + 1, 1, inner, replace(reader, weight=weight, mask=None))
 
 
 def _factors(G, width, random_state):
@@ -217,10 +286,11 @@ def fuse(net, i):
     layer, reader = net.layers[i], net.layers[i + 1]
     if layer.gate is not None or reader.gate is not None:
         raise ValueError(f"layer {i} or the one above is a residual block, not fused.")
-    if layer.slope is None or layer.slope[0] != 1:
+    if (layer.slopes != 1).any():
+        farthest = layer.slopes[np.abs(1 - layer.slopes).argmax()]
         raise ValueError(
-            f"layer {i} is not linear (a={0 if layer.slope is None else layer.slope[0]})"
-            "; only a layer with a=1 can be fused with the next."
+            f"layer {i} is not linear: a is {farthest:.3g} in one of its units; only a "
+            "layer with a=1 in all can be fused with the next."
         )
     weight = reader.weight[0] @ layer.weight[0]
     bias = reader.bias[0] + reader.weight[0] @ layer.bias[0]

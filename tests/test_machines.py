@@ -42,7 +42,7 @@ def cluster():
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",  # any free port
             silence_logs="CRITICAL",
         ) as cluster,
         distributed.Client(cluster),

@@ -22,7 +22,7 @@ from skgrow.policies import AutoGrow, GradMax, Never, Periodic, Plateau, ZeroPad
 
 X, Y = load_digits(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (6,), "max_neurons": 24, "max_iter": 9, "random_state": 0}
-WIDTH = ["random", "zero", "net2wider", "gradmax", "firefly", "swe"]
+WIDTH = ["random", "zero", "net2wider", "gradmax", "firefly", "swe", "nest"]
 DEPTH = ["net2deeper", "morphism", "autogrow"]
 SETTINGS = [
     {},
@@ -115,6 +115,7 @@ def test_training_goes_on_as_if_nothing_had_grown():
         ({"max_parameters": 700}, lambda m: 600 < m.n_parameters_ <= 700),
         ({"how": "autogrow", "max_layers": 2}, lambda m: len(m.hidden_layer_sizes_) == 2),
         ({"max_time": 1e-6}, lambda m: m.n_iter_ == 1),
+        ({"max_time": 1e-6, "how": "nest"}, lambda m: m.n_iter_ == 1),
         ({"when": Never()}, lambda m: m.hidden_layer_sizes_ == (6,)),
     ],
 )
@@ -187,7 +188,33 @@ def test_weight_two_is_the_row_twice():
     assert np.abs(one.predict_proba(X) - two.predict_proba(X)).max() < 0.02
 
 
-@pytest.mark.parametrize("how", ["gradmax", "autogrow", GradMax(scale=0.25)])
+def test_nest_ends_smaller_at_the_same_loss():
+    large = digits_mlp(
+        hidden_layer_sizes=(24,), when="never", max_iter=60, early_stopping=True
+    ).fit(X, Y)
+    nest = digits_mlp(how="nest", max_iter=60, early_stopping=True).fit(X, Y)
+    assert nest.n_parameters_ < 0.6 * large.n_parameters_
+    pruned = [record for record in nest.growth_history_ if not record["where"]]
+    kept = nest.validation_curve_[pruned[-1]["epoch"] - 1]
+    assert kept <= min(nest.validation_curve_[: pruned[-1]["epoch"]]) + 0.01
+    assert kept <= min(large.validation_curve_) + 0.01
+    assert len(pruned) > 2
+    for record in pruned:
+        assert record["n_parameters"] < record["n_parameters_before"]
+        assert record["n_new"] <= 0
+    assert nest.n_parameters_ == pruned[-1]["n_parameters"]
+
+
+def test_a_morphism_that_did_not_bend_is_undone():
+    mlp = digits_mlp(
+        hidden_layer_sizes=(12,), how="morphism", when=Periodic(2), max_iter=5,
+        early_stopping=False, learning_rate_init=1e-4,
+    ).fit(X, Y)  # fmt: skip
+    assert [r["n_new"] for r in mlp.growth_history_] == [1, 1, -1, -1]
+    assert mlp.hidden_layer_sizes_ == (12,)
+
+
+@pytest.mark.parametrize("how", ["gradmax", "autogrow", "nest", GradMax(scale=0.25)])
 def test_files(tmp_path, how):
     mlp = digits_mlp(how=how, when=Periodic(every=3), where="auto").fit(X, Y)
     skgrow.save(mlp, tmp_path / "mlp")
@@ -205,8 +232,11 @@ def test_files(tmp_path, how):
         lambda ly: {"weight": ly.weight[:2]},
         lambda ly: {"bias": ly.bias[:, 1:]},
         lambda ly: {"gate": ly.bias},
-        lambda ly: {"slope": ly.bias},
+        lambda ly: {"slope": ly.bias[:, 0]},
         lambda ly: {"weight": ly.weight.astype(int)},
+        lambda ly: {"mask": ly.weight[0] > 0, "bias": ly.bias[:, 1:]},
+        lambda ly: {"mask": ly.weight[0, 1:] > 0},
+        lambda ly: {"mask": ly.weight[0]},
     ],
 )
 def test_forged_layers_are_not_loaded(tmp_path, forge):

@@ -1,5 +1,7 @@
 """The claim that defines each way to grow, on small networks in float64."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
@@ -14,6 +16,7 @@ from skgrow.policies.how import (
     Firefly,
     GradMax,
     Morphism,
+    NeST,
     Net2Deeper,
     Net2Wider,
     RandomStart,
@@ -22,7 +25,7 @@ from skgrow.policies.how import (
 )
 from skgrow.policies.probe import Probe
 from skgrow.policies.when import Never, Periodic, Plateau
-from skgrow.policies.where import At, Everywhere, Gain, SVoD, Top
+from skgrow.policies.where import At, Everywhere, Gain, Stages, SVoD, Top
 from skgrow.surgery import add_units
 
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -144,11 +147,7 @@ def test_fireflys_prediction_has_the_sign_of_what_happens(i, seed):
 
 
 def test_swe_moves_units_that_no_row_wakes_up():
-    """By the gradients of those they are tied to; the sum of all weights is kept.
-
-    The paper's claim that fewer units stay inactive was not seen on networks of this
-    size, and has no test.
-    """
+    """By the gradients of those they are tied to; the sum of all weights is kept."""
     data = rows(shift=4.0)
     net = trained(data=data)
     start = ZeroPad().start(net, 0, 60, probe(data))  # SWE draws the same units
@@ -158,6 +157,129 @@ def test_swe_moves_units_that_no_row_wakes_up():
     before, after = (n.layers[0].weight[0] for n in (start, grown))
     assert np.abs(after - before)[asleep].max(axis=1).min() > 1e-3
     np.testing.assert_allclose(after.sum(axis=0), before.sum(axis=0), atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_swe_leaves_fewer_units_inactive_than_random_ones(seed):
+    """On rows far from 0, where random hyperplanes often miss them all."""
+    data = rows(shift=4.0, seed=seed)
+    net = trained(data=data)
+    inactive = [
+        probe(data).inactive(how.start(net, 0, 60, probe(data)), 0, slice(6, None))
+        for how in (RandomStart(), SWE(learning_rate=1e-2))
+    ]
+    assert inactive[0] > 0.2
+    assert inactive[1] < inactive[0] / 2
+
+
+def test_nest_starts_sparse_and_every_unit_hears_and_is_heard():
+    net = trained()
+    sparse = NeST(density=0.1).begin(net, np.random.RandomState(0))
+    assert sparse.n_multiply_adds < 0.4 * net.n_multiply_adds
+    for layer in sparse.layers:
+        assert layer.mask.any(axis=0).all()
+        assert layer.mask.any(axis=1).all()
+        assert not layer.weight[0][~layer.mask].any()
+
+
+def test_nest_connects_where_the_gradient_is_largest():
+    sparse, look = NeST().begin(trained(), np.random.RandomState(0)), probe()
+    grown = NeST().start(sparse, 0, 2, look)
+    old, new = sparse.layers[0].mask, grown.layers[0].mask[:6]
+    inputs, slopes = look.signals(sparse)
+    gradient = np.abs(slopes[0].T @ inputs[0])
+    assert (new & ~old).sum() == round(0.3 * (~old).sum())
+    assert gradient[new & ~old].min() >= gradient[~new].max()
+    assert not grown.layers[0].weight[0][:6][new & ~old].any()  # no output changes
+
+
+@pytest.mark.parametrize("i", [0, 1])
+def test_nests_new_units_lower_the_loss(i):
+    """With the paper's sign turned round they would raise it."""
+    net = trained(n_passes=3)
+    happened = []
+    for seed in range(10):
+        look = probe(seed=seed)
+        grown = NeST(birth_strength=0.05).start(net, i, 6, look)
+        happened.append(look.loss(grown) - look.loss(net))
+    assert np.mean(happened) < 0
+    assert np.median(happened) < 0
+
+
+def test_dormant_connections_stay_zero_in_training():
+    import torch
+
+    sparse = NeST().begin(trained(), np.random.RandomState(0))
+    after, _ = train_pass(
+        sparse, rows(), torch.Generator().manual_seed(0), batch_size=64,
+        learning_rate=1e-2, alpha=0.1,
+    )  # fmt: skip
+    for before, layer in zip(sparse.layers, after.layers, strict=True):
+        assert not layer.weight[:, ~layer.mask].any()
+        np.testing.assert_array_equal(layer.mask, before.mask)
+        assert (layer.weight[0] != before.weight[0])[layer.mask].mean() > 0.9
+
+
+def cost_to_reach(target, net, data, doublings=()):
+    """Multiply-adds for a row until the loss is below `target`."""
+    import torch
+
+    cost = 0
+    for k in range(150):
+        if k in doublings:
+            net = Stacking().start(net, net.n_hidden - 1, net.n_hidden - 1, probe(data))
+        generator = torch.Generator().manual_seed(k)
+        net, _ = train_pass(net, data, generator, batch_size=64, learning_rate=5e-3)
+        cost += net.n_multiply_adds
+        if mean_loss(net, data) < target:
+            break
+    return cost
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_stacked_network_costs_less_than_a_deep_one_from_scratch(seed):
+    data, draw = rows(seed=seed), np.random.RandomState
+    deep = Perceptron.random((12, *9 * [12], 4), draw(seed), np.float64)
+    start = Perceptron.random((12, 12, 12, 4), draw(seed), np.float64)
+    from_scratch = cost_to_reach(0.3, deep, data)
+    assert cost_to_reach(0.3, start, data, (4, 8, 12)) < 0.8 * from_scratch
+
+
+def test_autogrows_trained_gate_brings_the_loss_back():
+    net, look = trained(n_passes=40), probe()
+    losses = [
+        look.loss(AutoGrow(gate).start(net, 1, 1, probe()))
+        for gate in ("gaussian", "adam")
+    ]
+    assert losses[0] > 1.1 * look.loss(net)
+    assert losses[1] <= 1.006 * look.loss(net)
+
+
+def test_stages_grow_in_turn():
+    net, depths = trained((12, 8, 8, 6, 6, 4), n_passes=0), []
+    for _ in range(3):
+        [(i, n)] = Stages().choose(net, 1, probe()).items()
+        net = AutoGrow().start(net, i, n, probe())
+        depths.append(net.widths)
+    assert depths == [(8, 8, 8, 6, 6), (8, 8, 8, 6, 6, 6), (8, 8, 8, 8, 6, 6, 6)]
+
+
+def test_a_layer_that_stays_straight_is_taken_out_again():
+    net, look = trained(), probe()
+    deeper = Morphism().start(net, 0, 1, look)
+    again = Morphism().smaller(deeper)
+    assert again.widths == net.widths
+    np.testing.assert_allclose(look.outputs(again), look.outputs(net), **EXACT)
+    assert Morphism().smaller(again) is None  # the others are bent
+    assert Morphism().smaller(bent(deeper, 0.96)).widths == net.widths
+    assert Morphism().smaller(bent(deeper, 0.94)) is None
+
+
+def bent(net, slope):
+    layer = net.layers[1]
+    values = layer.slope.copy()
+    values[0, 3] = slope
+    return net.with_layers(1, 1, replace(layer, slope=values))
 
 
 @pytest.mark.parametrize("where", [Everywhere(), Gain(), SVoD()], ids=repr)
@@ -230,3 +352,10 @@ def test_when():
     assert not Periodic(every=3, n_events=2).due(falling[:4], [3])
     assert not Periodic(every=3, n_events=2).due(flat, [3, 5])
     assert not Never().due(flat, [])
+
+
+def test_periodic_growth_ends_for_good():
+    when = Periodic(every=1, n_events=99, patience=2)
+    assert when.due([5, 4, 3.0], [1])
+    assert not when.due([5, 4, 4, 4.0], [1])
+    assert not when.due([5, 4, 4, 4, 1.0], [1])  # too late

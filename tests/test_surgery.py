@@ -74,9 +74,35 @@ def take_out_again(net, rng):
     return surgery.fuse(surgery.insert_decomposed(net, 0, 9, rng), 1)
 
 
+def thin_out(net, rng):
+    """Masks with a unit that hears nothing, and others that nothing hears."""
+    for i, layer in enumerate(net.layers):
+        mask = rng.rand(layer.n_out, layer.n_in) < 0.6
+        mask[0] = mask[0] if i else False
+        mask[:, 1] = mask[:, 1] if i < 2 else False
+        net = surgery.keep_connections(net, i, mask)
+    return net
+
+
+def drop_idle(net, rng):
+    thin = thin_out(net, rng)
+    dropped = surgery.drop_idle_units(thin)
+    assert sum(dropped.widths) < sum(thin.widths)
+    return thin, dropped
+
+
+def widen_a_thin_one(net, rng):
+    thin = thin_out(net, rng)
+    wider = surgery.split_units(add_silent(thin, rng), 0, np.array([0, 3]))
+    assert wider.layers[0].mask.sum() == thin.layers[0].mask[[*range(5), 0, 3]].sum()
+    assert wider.is_sound()
+    return thin, wider
+
+
 PRESERVING = [
     add_silent, add_without_inputs, split, deepen, deepen_twice, decompose,
     decompose_by_rank, add_closed_block, deepen_a_block, take_out_again,
+    drop_idle, widen_a_thin_one,
 ]  # fmt: skip
 
 
@@ -87,7 +113,7 @@ def test_outputs_stay(operation):
     if isinstance(changed, tuple):
         net, changed = changed
     np.testing.assert_allclose(changed.logits(X), net.logits(X), **EXACT)
-    if operation is not take_out_again:
+    if operation not in (take_out_again, drop_idle):
         assert changed.n_parameters > net.n_parameters
 
 
@@ -121,6 +147,16 @@ def gradients(net):
     (forward(torch.tensor(X), tensors) ** 2).sum().backward()
     assert all(p.grad is not None for p in parameters)
     return [{name: t.grad.numpy() for name, t in layer.items()} for layer in tensors]
+
+
+def test_weights_that_are_used_are_connected():
+    thin = thin_out(network(), np.random.RandomState(2))
+    weight = thin.layers[1].weight + 1.0
+    used = surgery.connect_used(
+        thin.with_layers(1, 1, replace(thin.layers[1], weight=weight))
+    )
+    assert used.layers[1].mask.all()
+    np.testing.assert_array_equal(used.layers[0].mask, thin.layers[0].mask)
 
 
 def test_removing_new_units_gives_the_network_back():
@@ -160,6 +196,6 @@ def test_what_cannot_be_done_is_told(cut, message):
 
 
 def test_a_layer_counts_its_numbers():
-    layer = Layer.of(np.ones((3, 2)), np.ones(3), np.ones(()), np.ones(3))
+    layer = Layer.of(np.ones((3, 2)), np.ones(3), np.ones(3), np.ones(3))
     assert layer.arrays == ["weight", "bias", "slope", "gate"]
     assert (layer.n_in, layer.n_out) == (2, 3)

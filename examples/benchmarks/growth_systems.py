@@ -39,7 +39,7 @@ from skgrow import GrowingMLPClassifier, GrowingMLPRegressor, __version__
 IMAGES, TABLES = ("mnist", "fashion_mnist"), ("adult", "california_housing")
 NUMBERS = {"california_housing", "diabetes"}
 SMALL, LARGE, DEPTH = 16, 64, 3  # units to start with and to end with, layers of the deep
-WIDE = ("random", "zero", "net2wider", "gradmax", "firefly", "swe")
+WIDE = ("random", "zero", "net2wider", "gradmax", "firefly", "swe", "nest")
 DEEP = ("net2deeper", "morphism", "stacking", "autogrow")
 
 
@@ -140,7 +140,7 @@ def facts(model):
     """Size and cost, where the model tells them."""
     if not hasattr(model, "growth_history_"):
         return {}
-    events = [r["inactive"] for r in model.growth_history_]
+    events = [r["inactive"] for r in model.growth_history_ if r["n_new"] > 0]
     return {
         "parameters": model.n_parameters_,
         "billion_multiply_adds": model.n_training_multiply_adds_ / 1e9,

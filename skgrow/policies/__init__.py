@@ -12,8 +12,9 @@ from skgrow.policies.how import (
     Stacking,
     ZeroPad,
 )
+from skgrow.policies.nest import NeST
 from skgrow.policies.when import Never, Periodic, Plateau
-from skgrow.policies.where import At, Everywhere, Gain, SVoD, Top
+from skgrow.policies.where import At, Everywhere, Gain, Stages, SVoD, Top
 
 __all__ = [
     "At",
@@ -23,6 +24,7 @@ __all__ = [
     "Gain",
     "GradMax",
     "Morphism",
+    "NeST",
     "Net2Deeper",
     "Net2Wider",
     "Never",
@@ -32,6 +34,7 @@ __all__ = [
     "SVoD",
     "SWE",
     "Stacking",
+    "Stages",
     "Top",
     "ZeroPad",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -40,19 +40,7 @@ class Firefly(BaseEstimator):
     axis, preserving = "width", False
 
     def start(self, net, i, n_new, probe):
-        """The network with `n_new` more units in hidden layer `i`.
-
-        Parameters
-        ----------
-        net : Perceptron
-        i : int
-        n_new : int
-        probe : Probe
-
-        Returns
-        -------
-        net : Perceptron
-        """
+        """See `RandomStart.start`."""
         scores, parts = self.candidates(net, i, n_new, probe)
         best = np.argsort(scores, kind="stable")[:n_new]
         width = net.widths[i]
@@ -65,8 +53,7 @@ class Firefly(BaseEstimator):
         apart = split_units(wider, i, split, shift[split])
         weight = apart.layers[i].weight.copy()
         weight[0, split] -= shift[split]
-        layer = type(apart.layers[i])(**{**vars(apart.layers[i]), "weight": weight})
-        return apart.with_layers(i, 1, layer)
+        return apart.with_layers(i, 1, replace(apart.layers[i], weight=weight))
 
     def candidates(self, net, i, n_new, probe):
         """Scores of all candidates, splits first, and their numbers.
@@ -129,5 +116,8 @@ def _with_candidates(tensors, i, parts, size=None):
         "weight": torch.cat([old - shift, old + shift, fan_in]),
         "bias": torch.cat([layer["bias"], layer["bias"], bias]),
     }
+    if "slope" in layer:
+        slope = layer["slope"]
+        wider["slope"] = torch.cat([slope, slope, torch.zeros_like(bias)])
     wide = {**reader, "weight": torch.cat([read, read, fan_out], dim=1)}
     return [*tensors[:i], wider, wide, *tensors[i + 2 :]]

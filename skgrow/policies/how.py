@@ -6,16 +6,18 @@ outputs stay as they were.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from skgrow.perceptron import forward, random_units
+from skgrow.perceptron import forward, random_units, with_moments
 from skgrow.policies.firefly import Firefly
+from skgrow.policies.nest import NeST
 from skgrow.surgery import (
     add_units,
+    fuse,
     insert_block,
     insert_decomposed,
     insert_identity,
@@ -170,7 +172,8 @@ class SWE(BaseEstimator):
     n_steps : int, default=20
         Steps of Adam, each on all rows of the probe.
     learning_rate : float, default=1e-3
-        Of Adam, with a weight decay of 1e-4.
+        Of Adam, with a weight decay of 1e-4. With 1e-2 units that no row wakes up do wake
+        up in so few steps, but networks that have none of them score lower.
     """
 
     n_steps: int = 20
@@ -206,12 +209,11 @@ class SWE(BaseEstimator):
 
 def _with_values(net, i, weight, reading):
     """The network with other numbers in layer `i` and in what reads it."""
-    layers = list(net.layers)
     for at, values in ((i, weight), (i + 1, reading)):
-        planes = layers[at].weight.copy()
+        planes = net.layers[at].weight.copy()
         planes[0] = values.detach().cpu().numpy()
-        layers[at] = type(layers[at])(**{**vars(layers[at]), "weight": planes})
-    return type(net)(tuple(layers))
+        net = net.with_layers(at, 1, replace(net.layers[at], weight=planes))
+    return net
 
 
 # ------------------------------------------------------------------------------- depth
@@ -250,9 +252,18 @@ class Morphism(BaseEstimator):
     ----------
     width : int, default=None
         Units of the new layer; None for as many as the layer below has.
+    straight : float in [0, 1], default=0.05
+        A layer all of whose slopes `a` are within this of 1 when training has ended did
+        not learn to bend, and is multiplied with the next one into one layer.
+    tol : float, default=1e-3
+        That layer stays if the loss would rise by more than this.
     """
 
     width: int | None = None
+    straight: float = 0.05
+    tol: float = 1e-3
+
+    n_retrain = 0
 
     axis, preserving = "depth", True
 
@@ -262,6 +273,29 @@ class Morphism(BaseEstimator):
             width = self.width or net.widths[i]
             net = insert_decomposed(net, i, width, probe.random_state)
         return net
+
+    def smaller(self, net):
+        """The network without its uppermost layer that is straight, or None.
+
+        Parameters
+        ----------
+        net : Perceptron
+
+        Returns
+        -------
+        net : Perceptron or None
+        """
+        for i in reversed(range(net.n_hidden)):
+            layer = net.layers[i]
+            gated = layer.gate is not None or net.layers[i + 1].gate is not None
+            bent = np.abs(1 - layer.slopes).max() > self.straight
+            if gated or bent or net.n_hidden == 1:
+                continue
+            line = replace(layer, slope=with_moments(np.ones_like(layer.slopes)))
+            fused = fuse(net.with_layers(i, 1, line), i)
+            if fused.n_parameters < net.n_parameters:
+                return fused
+        return None
 
 
 @dataclass(repr=False, eq=False)
@@ -280,6 +314,7 @@ class Stacking(BaseEstimator):
     gate: str = "none"
 
     axis, preserving = "depth", False
+    doubles = True  # a growth is as many layers as there are
 
     def start(self, net, i, n_new, probe):
         """See `Net2Deeper.start`."""
@@ -310,19 +345,34 @@ class AutoGrow(BaseEstimator):
 
     Parameters
     ----------
-    gate : {"gaussian", "uniform", "zero"}, default="gaussian"
-        N(0, 1), the paper's best; U(0, 1); or 0, which is preserving.
+    gate : {"gaussian", "uniform", "zero", "adam"}, default="gaussian"
+        N(0, 1), the paper's best; U(0, 1); 0, which is preserving; or N(0, 1) and then
+        trained alone until the loss is within `tol` of the one before.
+    n_adam : int, default=100
+        Steps of Adam at most for "adam", each on all rows of the probe.
+    learning_rate : float, default=0.03
+        Of these steps.
+    tol : float, default=0.005
+        Share of the loss by which it may be higher than before.
     """
 
     gate: str = "gaussian"
+    n_adam: int = 100
+    learning_rate: float = 0.03
+    tol: float = 5e-3
 
     axis, preserving = "depth", False
+
+    @property
+    def n_steps(self):
+        """Steps on the probe's rows at most."""
+        return self.n_adam if self.gate == "adam" else 0
 
     def start(self, net, i, n_new, probe):
         """See `Net2Deeper.start`."""
         draw, width = probe.random_state, net.widths[i]
         gates = {
-            "gaussian": draw.normal, "uniform": draw.uniform,
+            "gaussian": draw.normal, "uniform": draw.uniform, "adam": draw.normal,
             "zero": lambda size: np.zeros(size),
         }  # fmt: skip
         if self.gate not in gates:
@@ -331,13 +381,30 @@ class AutoGrow(BaseEstimator):
             )
         for k in range(n_new):
             weight, bias = random_units(width, width, draw, net.dtype)
-            gate = gates[self.gate](size=width)
+            before, gate = net, gates[self.gate](size=width)
             net = insert_block(net, i + k, weight, bias, gate)
+            if self.gate == "adam":
+                net = self._settled(net, i + k + 1, probe, probe.loss(before))
         return net
+
+    def _settled(self, net, at, probe, loss_before):
+        """The network with the gate of a block trained, all else fixed."""
+        tensors, rows = net.tensors(probe.rows.X.device), probe.rows
+        gate = tensors[at]["gate"].requires_grad_()
+        optimizer = torch.optim.Adam([gate], lr=self.learning_rate, weight_decay=5e-4)
+        for _ in range(self.n_adam):
+            loss = rows.loss(forward(rows.X, tensors))
+            if loss <= loss_before * (1 + self.tol):
+                break
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        trained = with_moments(gate.detach().cpu().numpy())
+        return net.with_layers(at, 1, replace(net.layers[at], gate=trained))
 
 
 HOW = {
     "random": RandomStart, "zero": ZeroPad, "net2wider": Net2Wider, "gradmax": GradMax,
-    "firefly": Firefly, "swe": SWE, "net2deeper": Net2Deeper, "morphism": Morphism,
-    "stacking": Stacking, "autogrow": AutoGrow,
+    "firefly": Firefly, "swe": SWE, "nest": NeST, "net2deeper": Net2Deeper,
+    "morphism": Morphism, "stacking": Stacking, "autogrow": AutoGrow,
 }  # fmt: skip

@@ -48,14 +48,29 @@ class Periodic(BaseEstimator):
         Passes from one growth to the next.
     n_events : int, default=12
         Growths at most.
+    patience : int, default=None
+        Growth ends for good once the loss has not fallen for so many passes (AutoGrow);
+        None never ends it.
+    tol : float, default=1e-3
+        Smallest fall, in units of the loss, that counts.
     """
 
     every: int = 3
     n_events: int = 12
+    patience: int | None = None
+    tol: float = 1e-3
 
     def due(self, losses, events):
         """Whether to grow now, see `Plateau.due`."""
-        return len(events) < self.n_events and len(losses) % self.every == 0
+        in_time = len(events) < self.n_events and len(losses) % self.every == 0
+        return in_time and not (self.patience and self._settled(np.asarray(losses)))
+
+    def _settled(self, losses):
+        """Whether the loss has once stood still for `patience` passes."""
+        if len(losses) <= self.patience:
+            return False
+        lowest = np.minimum.accumulate(losses)
+        return bool((lowest[self.patience :] > lowest[: -self.patience] - self.tol).any())
 
 
 @dataclass(repr=False, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator
 from skgrow.perceptron import forward
 from skgrow.surgery import add_units, can_widen, check_hidden
 
-__all__ = ["WHERE", "At", "Everywhere", "Gain", "SVoD", "Top"]
+__all__ = ["WHERE", "At", "Everywhere", "Gain", "SVoD", "Stages", "Top"]
 
 
 def widenable(net):
@@ -170,7 +171,23 @@ class Top(BaseEstimator):
         return {net.n_hidden - 1: n_new}
 
 
-WHERE = {"all": Everywhere, "gain": Gain, "svod": SVoD, "top": Top}
+@dataclass(repr=False, eq=False)
+class Stages(BaseEstimator):
+    """In turn, above each run of layers of one width (AutoGrow, Wen 2020).
+
+    The run with the fewest layers is next, of equal ones the lowest.
+    """
+
+    axis = "depth"
+
+    def choose(self, net, n_new, probe):
+        """The layer that gets a neighbour above."""
+        last = [i for i, (a, b) in enumerate(pairwise((*net.widths, 0))) if a != b]
+        lengths = np.diff(last, prepend=-1)
+        return {last[lengths.argmin()]: n_new}
+
+
+WHERE = {"all": Everywhere, "gain": Gain, "svod": SVoD, "top": Top, "stages": Stages}
 
 
 def as_where(where):
