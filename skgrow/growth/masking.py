@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skgrow.bank import row_chunks
 from skgrow.growth.grown import Network
 from skgrow.growth.rows import SelectionSet, scores_of
 from skgrow.growth.screening import threshold_values
@@ -86,15 +87,15 @@ class Masking:
         steps = REFIT_STEPS if self.refit else TUNING_STEPS
         pool = self.selection.pool
         masks = self._fit(values[:, pool], new, self.logits[pool], start, steps, pool)
-        new, values = _with_masks(new, masks, values)
+        new = _with_masks(new, masks)
+        added = _added(new, values)
         intercept = masks.intercept.astype(self.logits.dtype)
         network = replace(
             self.network,
-            grown=self.network.grown.extended(new),
+            grown=self.network.grown.extended(_speaking(new)),
             intercept=self.network.intercept + intercept,
         )
-        logits = self.logits + intercept + _added(new, values)
-        return replace(self, network=network, logits=logits)
+        return replace(self, network=network, logits=self.logits + intercept + added)
 
     def _refitted(self):
         """All masks and the intercept together, a few steps from where they stand.
@@ -102,18 +103,24 @@ class Masking:
         Still convex, and still two numbers a branch; only masks and intercept change.
         """
         grown, intercept = self.network.grown, self.network.intercept
-        offset = self.logits - self._spoken(grown) - intercept
         rows = self._affordable(len(grown))
         values = threshold_values(
             grown.bank, grown.uses, self.selection.features_of(rows)
         )
         values = grown.normalised(values)
+
+        def spoken(branches):
+            whole = len(rows) == len(self.logits)
+            return _added(branches, values) if whole else self._spoken(branches)
+
+        offset = self.logits - spoken(grown) - intercept
         start = Masks(grown.scale, grown.bias, intercept)
         masks = self._fit(values, grown, offset[rows], start, REFIT_STEPS, rows)
-        grown, _ = _with_masks(grown, masks, values[:, :0])
+        grown = _with_masks(grown, masks)
         intercept = masks.intercept.astype(self.logits.dtype)
+        logits = offset + intercept + spoken(grown)
+        grown = _speaking(grown)
         network = replace(self.network, grown=grown, intercept=intercept)
-        logits = offset + intercept + self._spoken(grown)
         return replace(self, network=network, logits=logits)
 
     def _spoken(self, grown):
@@ -122,29 +129,39 @@ class Masking:
         return runner.logits(self.selection.features).T.cpu().numpy()
 
     def _affordable(self, n_branches):
-        """Rows of the pool, or some of them where the values would be too many."""
-        pool = self.selection.pool
-        n_bytes = n_branches * len(pool) * self.logits.itemsize
-        return pool[:: max(1, -(-n_bytes // MAX_REFIT_BYTES))]
+        """All rows, or some of the pool where the values would be too many."""
+        n_bytes = n_branches * len(self.logits) * self.logits.itemsize
+        if n_bytes <= MAX_REFIT_BYTES:
+            return np.arange(len(self.logits))
+        return self.selection.pool[:: -(-n_bytes // MAX_REFIT_BYTES)]
 
     def _fit(self, values, branches, offset, start, max_iter, rows):
+        weight = np.zeros_like(self.selection.sample_weight)  # of rows held out
+        weight[self.selection.pool] = self.selection.sample_weight[self.selection.pool]
         return fit_masks(
-            values, branches.uses.target, offset,
-            self.selection.y[rows], self.selection.sample_weight[rows],
+            values, branches.uses.target, offset, self.selection.y[rows], weight[rows],
             start=start, max_iter=max_iter, loss=self.selection.loss,
         )  # fmt: skip
 
 
-def _with_masks(branches, masks, values):
-    """Branches with their masks; those whose two numbers are 0 are dropped."""
+def _with_masks(branches, masks):
     dtype = branches.bank.dtype
-    scale, bias = masks.scale.astype(dtype), masks.bias.astype(dtype)
-    alive = (scale > 0) | (bias > 0)
-    return replace(branches, scale=scale, bias=bias).take(alive), values[alive]
+    return replace(
+        branches, scale=masks.scale.astype(dtype), bias=masks.bias.astype(dtype)
+    )
+
+
+def _speaking(branches):
+    """Without those whose two numbers are 0."""
+    return branches.take((branches.scale > 0) | (branches.bias > 0))
 
 
 def _added(branches, values):
     """Logits `(n_rows, n_classes)` that masked values `(n_branches, n_rows)` add."""
-    votes = branches.scale[:, None] * values + branches.bias[:, None] * (values > 0)
     to_class = np.eye(branches.bank.n_outputs, dtype=values.dtype)[branches.uses.target]
-    return votes.T @ to_class
+    scale, bias = (part[:, None] * to_class for part in (branches.scale, branches.bias))
+    added = np.empty((values.shape[1], to_class.shape[1]), dtype=values.dtype)
+    for rows in row_chunks(values.shape[1]):
+        value = values[:, rows]
+        added[rows] = value.T @ scale + (value > 0).astype(value.dtype).T @ bias
+    return added

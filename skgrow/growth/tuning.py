@@ -121,6 +121,7 @@ def fit_masks(
         Logits of everything that is not tuned.
     y : ndarray of int64 of shape (n_rows,)
     sample_weight : ndarray of shape (n_rows,)
+        Rows of weight 0 are as if they were not there.
     start : Masks
         Where to start.
     max_iter : int
@@ -143,7 +144,7 @@ def fit_masks(
     )
     start = Masks(start.scale[order], start.bias[order], start.intercept)
     ridge = np.zeros(2 * n_branches + n_classes)
-    ridge[: 2 * n_branches] = 1 / (PRIOR**2 * len(y))
+    ridge[: 2 * n_branches] = 1 / (PRIOR**2 * np.count_nonzero(sample_weight))
 
     def objective(x):
         value, gradient = mask_loss(Masks.from_flat(x, n_branches), *data, loss)
