@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skgrow
-from skgrow import GrowingNAMRegressor, GrowthStoppedWarning
+from skgrow import GrowingMLPRegressor, GrowingNAMRegressor, GrowthStoppedWarning
 from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
 from skgrow.plotting import GrowthDisplay, ImportanceDisplay, TermDisplay
 
@@ -158,6 +158,26 @@ def test_targets_that_are_no_numbers_are_refused(wrong):
     X = np.random.RandomState(0).randn(100, 3)
     with pytest.raises(ValueError, match=r"could not convert|NaN|infinity|string"):
         GrowingNAMRegressor().fit(X, wrong)
+
+
+@pytest.mark.parametrize("estimator", [GrowingNAMRegressor, GrowingMLPRegressor])
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 1e39), ("f8", 1.7e308)])
+def test_targets_beyond_the_dtype_of_the_rows_are_refused(estimator, dtype, size):
+    X = np.random.RandomState(0).randn(80, 2).astype(dtype)
+    y = np.sign(X[:, 0].astype(float))
+    model, match = estimator(max_iter=2, random_state=0), "y holds .* scale it first"
+    with pytest.raises(ValueError, match=match):
+        model.fit(X, y * size)
+    # A millionth of a millionth is fine; so is such a row that has no weight.
+    y = y * size * 1e-12
+    expected = model.fit(X[1:], y[1:]).predict(X)
+    assert np.isfinite(expected).all()
+    y[0] = size
+    model.fit(X, y, sample_weight=np.sign(np.arange(80)))
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-4)
+    with pytest.raises(ValueError, match=match):
+        model.partial_fit(X, y)
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARED_ERROR])
