@@ -301,6 +301,14 @@ def test_progress_is_printed(capsys):
     assert "hidden layers (6,)" in printed
 
 
+def test_the_order_of_an_array_in_memory_changes_no_bit():
+    X = np.random.RandomState(0).randn(40, 5)
+    mlp = GrowingMLPClassifier((9,), max_iter=1, random_state=0).fit(X, X[:, 0] > 0)
+    for n in range(1, 10):
+        turned = mlp.decision_function(np.asfortranarray(X[:n]))
+        np.testing.assert_array_equal(turned, mlp.decision_function(X[:n]))
+
+
 def test_seeds_repeat_the_model():
     one, two = (digits_mlp(how="swe").fit(X, Y) for _ in range(2))
     np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
