@@ -42,6 +42,10 @@ def cycle(seed, folder):
     vote.fit(X, y).partial_fit(X, y)
     skgrow.save(vote, Path(folder) / "vote")
     skgrow.load(Path(folder) / "vote").predict_proba(X)
+    dense = skgrow.GrowingMLPClassifier((4,), max_iter=4, random_state=seed).fit(X, y)
+    dense.grow(X, y, n_neurons=3).partial_fit(X, y)
+    skgrow.save(dense, Path(folder) / "dense")
+    skgrow.load(Path(folder) / "dense").predict_proba(X)
 
 
 def main():
