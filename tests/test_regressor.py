@@ -22,7 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
 
 @pytest.mark.changes_global_state
-@parametrize_with_checks([GrowingNAMRegressor(n_branches=5, max_iter=20, n_verified=100)])
+@parametrize_with_checks(
+    [GrowingNAMRegressor(n_branches=5, max_iter=10, n_replicas=2, n_verified=100)]
+)
 def test_estimator(estimator, check):
     check(estimator)
 
@@ -115,11 +117,16 @@ def test_grown_branches_go_up_or_down(grown):
         assert record["target_class"] in ("up", "down")
 
 
+@pytest.fixture(scope="module")
+def diabetic():
+    X, y = load_diabetes(return_X_y=True)
+    return X, y, GrowingNAMRegressor(max_iter=5, n_replicas=2, random_state=0).fit(X, y)
+
+
 @pytest.mark.parametrize("shift", [0.0, -1e9])
 @pytest.mark.parametrize("scale", [1e-9, 1e12])
-def test_the_unit_of_the_target_does_not_matter(scale, shift):
-    X, y = load_diabetes(return_X_y=True)
-    one = GrowingNAMRegressor(max_iter=5, random_state=0).fit(X, y)
+def test_the_unit_of_the_target_does_not_matter(diabetic, scale, shift):
+    X, y, one = diabetic
     other = clone(one).fit(X, (y + shift) * scale)
     found = other.predict(X) / scale - shift
     np.testing.assert_allclose(found, one.predict(X), rtol=1e-3)
