@@ -163,7 +163,8 @@ class MLPMixin:
         self.n_iter_, self.n_training_multiply_adds_ = 0, 0
 
     def _scaled(self, X):
-        return self._scaler.transform(X) * X.dtype.type(UNIT)
+        # Another order in memory would be summed in another order, and round otherwise.
+        return np.ascontiguousarray(self._scaler.transform(X)) * X.dtype.type(UNIT)
 
     def _train(self, rows, held_out):
         when = WHEN[self.when]() if isinstance(self.when, str) else self.when

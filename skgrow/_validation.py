@@ -16,7 +16,11 @@ from skgrow.growth.qualification import surprise
 # The standard error that condition (9) is tested by means nothing on fewer.
 MIN_VERIFYING_ROWS = 30
 
-HUGE_WEIGHT = 1e30  # float32 would soon hold infinity instead, or 0 for its inverse
+HUGE_WEIGHT = 1e15  # float32 would soon hold infinity instead, or 0 for its inverse
+FAINT_WEIGHT = 1e-20  # of the largest: no sum feels it, and float32 would soon hold 0
+FAR_TARGET = (
+    1e12  # in deviations; float32 must hold its square, and Adam its fourth power
+)
 
 __all__ = [
     "check_device",
@@ -24,6 +28,7 @@ __all__ = [
     "check_labels",
     "check_n_branches",
     "check_weights",
+    "scaled_target",
     "selection_too_small",
     "stratified_split",
     "target_scale",
@@ -99,7 +104,7 @@ def check_n_branches(n_branches):
 
 
 def check_weights(sample_weight, class_weight, X, y):
-    """Weights `(n_samples,)` of the rows, class weights included.
+    """Weights `(n_samples,)` of the rows, class weights included; faint ones become 0.
 
     Raises
     ------
@@ -119,18 +124,34 @@ def check_weights(sample_weight, class_weight, X, y):
     largest = weight.max()
     if not 1 / HUGE_WEIGHT < largest < HUGE_WEIGHT:
         weight = weight / largest
-    return weight
+    return np.where(weight < FAINT_WEIGHT * weight.max(), 0, weight)
 
 
 def target_scale(y, sample_weight):
     """Weighted mean and standard deviation of a target, 1 where it is constant."""
     weight = check_weights(sample_weight, None, y, y)
-    y = y.astype(np.float64)
+    y, weight = y[weight > 0].astype(np.float64), weight[weight > 0]
     largest = max(np.abs(y).max(), np.finfo(float).tiny)
     shrunk = y / largest  # the square of a huge number would overflow
     mean = np.average(shrunk, weights=weight)
     spread = np.sqrt(np.average((shrunk - mean) ** 2, weights=weight))
     return float(mean * largest), float(spread * largest) or 1.0
+
+
+def scaled_target(y, target, dtype):
+    """A target in deviations from its mean, or ValueError if `dtype` cannot hold it."""
+    mean, spread = target
+    y = y.astype(np.float64)
+    with np.errstate(over="ignore"):
+        scaled = (y - mean) / spread
+    largest = np.finfo(dtype).max / 1e6  # a prediction may go beyond what was seen
+    far = (np.abs(y) > largest) | (np.abs(scaled) > FAR_TARGET)
+    if far.any():
+        raise ValueError(
+            f"y holds {y[far][0]:.3g}, which {dtype} cannot compute with where the "
+            f"target has mean {mean:.3g} and deviation {spread:.3g}; scale it first."
+        )
+    return scaled.astype(dtype)
 
 
 def _check_class_weight(class_weight):

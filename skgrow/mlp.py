@@ -14,6 +14,7 @@ from skgrow._predicting import FittedMixin, PredictingMixin
 from skgrow._validation import (
     check_labels,
     check_weights,
+    scaled_target,
     target_scale,
     unchanged_on_error,
 )
@@ -371,10 +372,9 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
     def _encode(self, X, y, sample_weight):
         """Inputs, scaled targets and weights; rows of weight 0 are gone."""
         weight = check_weights(sample_weight, None, X, y)
-        mean, spread = self._target
-        scaled = ((y.astype(np.float64) - mean) / spread).astype(X.dtype)[:, None]
         used = weight > 0
-        return X[used], scaled[used], weight[used]
+        scaled = scaled_target(y[used], self._target, X.dtype)
+        return X[used], scaled[:, None], weight[used]
 
     def _check_varied(self, y):
         if len(y) < 2:

@@ -8,7 +8,12 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from skgrow._nam_verbs import CONSTRAINTS, NAMMixin
 from skgrow._predicting import NetworkMixin
 from skgrow._reading import read, read_first
-from skgrow._validation import check_weights, target_scale, unchanged_on_error
+from skgrow._validation import (
+    check_weights,
+    scaled_target,
+    target_scale,
+    unchanged_on_error,
+)
 from skgrow.losses import SQUARED_ERROR
 
 __all__ = ["GrowingNAMRegressor"]
@@ -262,10 +267,10 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         weight = check_weights(sample_weight, None, X, y)
         if "_network" in vars(self):
             X = X.astype(self._network.bank.dtype, copy=False)
-        mean, spread = self._target
-        y = ((y.astype(np.float64) - mean) / spread).astype(X.dtype)
         used = weight > 0
-        return (X, y, weight) if used.all() else (X[used], y[used], weight[used])
+        if not used.all():
+            X, y, weight = X[used], y[used], weight[used]
+        return X, scaled_target(y, self._target, X.dtype), weight
 
     def _check_varied(self, y):
         """A constant target is learned too, but not from a single row."""

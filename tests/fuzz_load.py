@@ -25,9 +25,12 @@ from kill_growth import rows_and_model
 from memory_cycles import resident
 from safetensors.numpy import load as from_bytes
 from safetensors.numpy import save as to_bytes
+from sklearn.base import is_classifier
+from sklearn.datasets import load_digits
 
 import skgrow
 from skgrow import persistence
+from skgrow.policies import Top
 
 ODD = [
     None, True, -1, 0, 3, 2**31, 2**63, 10**30, 1e300, "", "a", [], {}, [[]],
@@ -121,11 +124,29 @@ def outcome(path, X):
     except skgrow.ModelFileError:
         return "refused"
     try:
-        proba = model.predict_proba(X)
-        assert proba.shape == (len(X), len(model.classes_))
+        if is_classifier(model):
+            assert model.predict_proba(X).shape == (len(X), len(model.classes_))
+        else:
+            assert model.predict(X).shape == (len(X),)
     except AFTER:
         return "cannot predict"
     return "predicts"
+
+
+def files_of_models(path):
+    """The bytes of a checkpoint of each kind of additive network, and of dense ones."""
+    for kind in ("nam", "vote"):
+        X, y, model = rows_and_model(kind)
+        model.grow(X, y, 4, checkpoint=path)
+        yield path.read_bytes()
+        path.unlink()
+    few = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0}
+    morphed = skgrow.GrowingMLPClassifier(how="morphism", **few)
+    blocks = skgrow.GrowingMLPRegressor(how="autogrow", where=Top(), **few)
+    for model in (morphed, blocks):
+        skgrow.save(model.fit(X, y), path)
+        assert len(model.hidden_layer_sizes_) == 2
+        yield path.read_bytes()
 
 
 def main():
@@ -137,12 +158,8 @@ def main():
     counts = {"refused": 0, "cannot predict": 0, "predicts": 0, "failures": 0}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        path, files = Path(folder) / "a", []
-        for kind in ("nam", "vote"):
-            X, y, model = rows_and_model(kind)
-            model.grow(X, y, 4, checkpoint=path)
-            files.append(path.read_bytes())
-            path.unlink()
+        path = Path(folder) / "a"
+        files, X = list(files_of_models(path)), load_digits().data
         start, memory = time.perf_counter(), resident()
         while time.perf_counter() - start < options.seconds:
             content = files[rng.randint(len(files))]

@@ -6,6 +6,7 @@ import string
 import subprocess
 import sys
 import warnings
+from functools import cache
 
 import joblib
 import numpy as np
@@ -138,8 +139,8 @@ def test_pipeline_with_a_scaler():
 
 @pytest.mark.parametrize("estimator", [GrowingNAMClassifier, GrowingNAMRegressor])
 def test_fit_computes_in_the_dtype_of_its_own_rows(estimator):
-    X, y = blobs()
-    nam = estimator(max_iter=1, random_state=0)
+    X, y = blobs(n_features=2, n_rows=60)
+    nam = estimator(max_iter=1, n_replicas=2, random_state=0)
     for dtype in (np.float64, np.float32, np.float64):
         nam.fit(X.astype(dtype), y)
         assert nam.bank_.dtype == dtype
@@ -244,6 +245,11 @@ def test_frames_with_names(library):
         nam.predict(frame[names[::-1]])
 
 
+@cache
+def numbered(n_classes):
+    return table_nam(n_branches=5).fit(*blobs(n_classes))
+
+
 @pytest.mark.parametrize(
     "labels",
     [["no", "yes", "perhaps"], [-7, 3, 400], [False, True], [0.0, 2.0, 5.0]],
@@ -253,7 +259,7 @@ def test_labels_of_any_kind(labels):
     X, numbers = blobs(len(labels))
     y = np.sort(np.array(labels))[numbers]
     nam = table_nam(n_branches=5).fit(X, y)
-    plain = table_nam(n_branches=5).fit(X, numbers)
+    plain = numbered(len(labels))
     np.testing.assert_array_equal(nam.classes_, np.unique(y))
     assert nam.predict(X).dtype == y.dtype
     np.testing.assert_array_equal(nam.predict_proba(X), plain.predict_proba(X))

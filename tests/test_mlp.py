@@ -1,5 +1,6 @@
 """Dense networks that grow while they train, as scikit-learn's users meet them."""
 
+import copy
 import warnings
 from dataclasses import replace
 
@@ -18,7 +19,15 @@ from skgrow import (
     ModelVersionWarning,
 )
 from skgrow.perceptron import Perceptron
-from skgrow.policies import AutoGrow, GradMax, Never, Periodic, Plateau, ZeroPad
+from skgrow.policies import (
+    AutoGrow,
+    Firefly,
+    GradMax,
+    Never,
+    Periodic,
+    Plateau,
+    ZeroPad,
+)
 
 X, Y = load_digits(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (6,), "max_neurons": 24, "max_iter": 9, "random_state": 0}
@@ -26,20 +35,27 @@ WIDTH = ["random", "zero", "net2wider", "gradmax", "firefly", "swe", "nest"]
 DEPTH = ["net2deeper", "morphism", "autogrow"]
 SETTINGS = [
     {},
-    {"how": "firefly", "where": "svod", "when": Periodic(every=5)},
-    {"how": "autogrow", "when": "plateau"},
+    {"how": Firefly(n_steps=5), "where": "svod", "when": Periodic(every=5)},
+    {"how": "autogrow", "when": Plateau(patience=1)},
 ]
+FEW = {"max_iter": 12, "learning_rate_init": 0.03, "batch_size": 32}
 
 
 def digits_mlp(**parameters):
     return GrowingMLPClassifier(**{**SMALL, **parameters})
 
 
+@pytest.fixture(scope="module")
+def ungrown():
+    """A fitted network of 6 units; not to be changed."""
+    return digits_mlp(when="never").fit(X, Y)
+
+
 # random_state=None draws from numpy's global state, as everywhere in scikit-learn.
 @pytest.mark.changes_global_state
 @parametrize_with_checks(
-    [GrowingMLPClassifier(max_iter=30, learning_rate_init=0.01, **s) for s in SETTINGS]
-    + [GrowingMLPRegressor(max_iter=30, learning_rate_init=0.01, **s) for s in SETTINGS]
+    [GrowingMLPClassifier(**FEW, **s) for s in SETTINGS]
+    + [GrowingMLPRegressor(**FEW, **s) for s in SETTINGS]
 )
 def test_estimator(estimator, check):
     check(estimator)
@@ -75,8 +91,8 @@ def test_stacking_doubles_what_is_there():
     assert mlp.fit(X, Y).hidden_layer_sizes_ == (12,) * 5
 
 
-def test_growth_by_hand_keeps_the_outputs():
-    mlp = digits_mlp(when="never").fit(X, Y)
+def test_growth_by_hand_keeps_the_outputs(ungrown):
+    mlp = copy.deepcopy(ungrown)
     before = mlp.predict_proba(X)
     mlp.grow(X, Y, n_neurons=5)
     assert mlp.hidden_layer_sizes_ == (11,)
@@ -239,8 +255,8 @@ def test_files(tmp_path, how):
         lambda ly: {"mask": ly.weight[0]},
     ],
 )
-def test_forged_layers_are_not_loaded(tmp_path, forge):
-    mlp = digits_mlp(when="never").fit(X, Y)
+def test_forged_layers_are_not_loaded(ungrown, tmp_path, forge):
+    mlp = copy.deepcopy(ungrown)
     first, *others = mlp._network.layers
     mlp._network = Perceptron((replace(first, **forge(first)), *others))
     skgrow.save(mlp, tmp_path / "mlp")
@@ -257,8 +273,8 @@ def test_a_regressor_without_its_scale_is_not_loaded(tmp_path):
             skgrow.load(tmp_path / "mlp")
 
 
-def test_a_pickle_of_another_version_says_so():
-    written = digits_mlp(when="never").fit(X, Y).__getstate__()
+def test_a_pickle_of_another_version_says_so(ungrown):
+    written = ungrown.__getstate__()
     with pytest.warns(ModelVersionWarning, match="GrowingMLPClassifier was written"):
         digits_mlp().__setstate__({**written, "_skgrow_version": "0.0.1"})
 
@@ -288,8 +304,8 @@ def test_a_frame_as_it_is():
         ({"device": "toaster"}, "cannot be used here"),
     ],
 )
-def test_wrong_parameters(parameters, message):
-    mlp = digits_mlp().fit(X, Y)
+def test_wrong_parameters(ungrown, parameters, message):
+    mlp = copy.deepcopy(ungrown).set_params(when="periodic")
     before = mlp.predict_proba(X)
     with pytest.raises(ValueError, match=message):
         mlp.set_params(**parameters).fit(X, Y)
@@ -310,8 +326,8 @@ def test_wrong_parameters(parameters, message):
         ({"where": 7}, {"n_neurons": 4}, "layer 7 does not exist"),
     ],
 )
-def test_wrong_growth_by_hand(parameters, asked, message):
-    mlp = digits_mlp(when="never").fit(X, Y)
+def test_wrong_growth_by_hand(ungrown, parameters, asked, message):
+    mlp = copy.deepcopy(ungrown)
     with pytest.raises(ValueError, match=message):
         mlp.set_params(**parameters).grow(X, Y, **asked)
     assert mlp.hidden_layer_sizes_ == (6,)
@@ -329,6 +345,14 @@ def test_progress_is_printed(capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("[skgrow] pass 1/3: loss ")
     assert "hidden layers (6,)" in printed
+
+
+def test_the_order_of_an_array_in_memory_changes_no_bit():
+    X = np.random.RandomState(0).randn(40, 5)
+    mlp = GrowingMLPClassifier((9,), max_iter=1, random_state=0).fit(X, X[:, 0] > 0)
+    for n in range(1, 10):
+        turned = mlp.decision_function(np.asfortranarray(X[:n]))
+        np.testing.assert_array_equal(turned, mlp.decision_function(X[:n]))
 
 
 def test_seeds_repeat_the_model():

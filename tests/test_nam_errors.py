@@ -8,7 +8,12 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from skgrow import GrowingNAMClassifier, GrowthStoppedWarning, ImagePatches
+from skgrow import (
+    GrowingMLPClassifier,
+    GrowingNAMClassifier,
+    GrowthStoppedWarning,
+    ImagePatches,
+)
 
 N_ROWS, N_FEATURES = 600, 4
 
@@ -374,3 +379,13 @@ def test_weights_of_any_size_weigh_alike(dtype, size):
         warnings.simplefilter("ignore", GrowthStoppedWarning)
         nam.grow(X, y, 2, sample_weight=u * size)
     assert np.isfinite(nam.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("estimator", [GrowingNAMClassifier, GrowingMLPClassifier])
+def test_weights_that_float32_cannot_hold_are_none(estimator):
+    """A batch, or all rows held out, would else weigh 0 in sum."""
+    weight = np.where(np.arange(N_ROWS) % 100 < 5, 1.0, 1e-60)
+    model = estimator(early_stopping=True, batch_size=3, max_iter=2, random_state=0)
+    faint = model.fit(X.astype(np.float32), Y, weight).predict_proba(X)
+    none = model.fit(X.astype(np.float32), Y, weight.round()).predict_proba(X)
+    np.testing.assert_array_equal(faint, none)

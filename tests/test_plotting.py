@@ -155,7 +155,7 @@ def test_a_dense_network_shows_its_passes():
 def test_thirty_terms_can_be_drawn():
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     X = X.iloc[:, :10]
-    nam = GrowingNAMClassifier(max_iter=3, random_state=0).fit(X, y)
+    nam = GrowingNAMClassifier(max_iter=3, n_replicas=2, random_state=0).fit(X, y)
     found = nam.explain_global(X)["terms"]
     assert len(found) == 30
     for term in found:

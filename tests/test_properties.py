@@ -19,20 +19,26 @@ from sklearn.exceptions import DataConversionWarning
 
 from skgrow import (
     ElectionTransferClassifier,
+    GrowingMLPClassifier,
+    GrowingMLPRegressor,
     GrowingNAMClassifier,
     GrowingNAMRegressor,
     GrowthStoppedWarning,
 )
 from skgrow.persistence import digest
+from skgrow.policies import Periodic
 
 N_ROWS = 60
+# What each fitted model grows by.
+FITTED = {"nam": {"n_branches": 2}, "vote": {"n_branches": 2}, "dense": {"n_neurons": 2},
+          "dense number": {"n_layers": 1}}  # fmt: skip
 EXTREMES = [0.0, -0.0, 1.0, -1.0, 1e300, -1e300, 5e-324, 1e-310, 2.0**53, np.pi]
 WRONG = [np.nan, np.inf, -np.inf]
 
 
 @cache
 def fitted():
-    """Two fitted models of three columns and two classes, never changed."""
+    """Models of three columns, never changed; all but "number" are fitted."""
     rng = np.random.RandomState(0)
     X = rng.randn(200, 3)
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
@@ -48,13 +54,18 @@ def fitted():
     number = GrowingNAMRegressor(
         hidden_layer_sizes=(3,), max_iter=1, n_replicas=2, batch_size=20, random_state=0
     )
-    return {"nam": nam, "vote": vote, "number": number}
+    often = {"when": Periodic(every=1), "max_iter": 2, "batch_size": 20}
+    dense = GrowingMLPClassifier((3,), early_stopping=True, random_state=0, **often)
+    dense.fit(X, y)
+    deep = GrowingMLPRegressor((3,), how="autogrow", random_state=0, **often)
+    deep.fit(X, X[:, 0])
+    return {
+        "nam": nam, "vote": vote, "number": number, "dense": dense, "dense number": deep
+    }  # fmt: skip
 
 
-def state_of(model):
-    return digest(
-        model._network, model._scaler, model.classes_, len(model.growth_history_)
-    )
+def answers(model, X):
+    return getattr(model, "decision_function", model.predict)(X)
 
 
 @st.composite
@@ -135,7 +146,7 @@ def labels(draw, n_rows=N_ROWS):
     kind = draw(
         st.sampled_from(
             ["int", "int", "negative", "gaps", "str", "object", "bool", "float", "one",
-             "continuous", "nan", "column", "short", "many"]
+             "continuous", "nan", "column", "short", "many", "huge"]
         )
     )  # fmt: skip
     n = np.random.RandomState(draw(st.integers(0, 99))).randint(3, size=n_rows)
@@ -146,6 +157,7 @@ def labels(draw, n_rows=N_ROWS):
         "float": lambda: n * 1.0, "one": lambda: n * 0, "continuous": lambda: n + 0.5,
         "nan": lambda: np.where(n > 0, n, np.nan), "column": lambda: n[:, None],
         "short": lambda: n[1:], "many": lambda: np.arange(n_rows),
+        "huge": lambda: n * 1e300,
     }  # fmt: skip
     return made[kind]()
 
@@ -154,14 +166,15 @@ def labels(draw, n_rows=N_ROWS):
 def weights(draw, n_rows=N_ROWS):
     kind = draw(
         st.sampled_from(
-            ["none", "none", "ones", "zeros", "some", "huge", "tiny", "negative", "nan",
-             "scalar", "short", "text"]
+            ["none", "none", "ones", "zeros", "some", "huge", "tiny", "faint", "negative",
+             "nan", "scalar", "short", "text"]
         )
     )  # fmt: skip
     u = np.random.RandomState(draw(st.integers(0, 99))).uniform(size=n_rows)
     made = {
         "none": None, "ones": np.ones(n_rows), "zeros": u * 0, "some": u * (u > 0.5),
         "huge": u * 1e300, "tiny": u * 1e-300, "negative": u - 0.5,
+        "faint": np.where(u > 0.9, 1, 1e-60),
         "nan": np.where(u > 0.9, np.nan, u), "scalar": 2.0, "short": u[1:],
         "text": u.astype(str),
     }  # fmt: skip
@@ -205,7 +218,7 @@ def check_answers(model, X):
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["nam", "vote", "number"])
+@pytest.mark.parametrize("kind", [*FITTED, "number"])
 @given(X=tables(), y=labels(), weight=weights())
 def test_fit(kind, X, y, weight):
     model = clone(fitted()[kind])
@@ -217,17 +230,17 @@ def test_fit(kind, X, y, weight):
 
 
 @pytest.mark.parametrize("verb", ["fit", "partial_fit", "grow"])
-@pytest.mark.parametrize("kind", ["nam", "vote"])
+@pytest.mark.parametrize("kind", FITTED)
 @given(X=tables(), y=labels(), weight=weights())
 def test_a_fitted_model_takes_it_or_stays(kind, verb, X, y, weight):
     model = fresh(kind)
-    before = state_of(model)
-    args = (X, y, 2) if verb == "grow" else (X, y)
-    _, error = quiet(getattr(model, verb), *args, sample_weight=weight)
+    before = digest(model)
+    more = FITTED[kind] if verb == "grow" else {}
+    _, error = quiet(getattr(model, verb), X, y, sample_weight=weight, **more)
     if error is None:
         check_answers(model, X)
     else:
-        assert state_of(model) == before
+        assert digest(model) == before
 
 
 def fresh(kind):
@@ -237,18 +250,18 @@ def fresh(kind):
     return model
 
 
-@pytest.mark.parametrize("kind", ["nam", "vote"])
+@pytest.mark.parametrize("kind", FITTED)
 @given(X=tables())
 def test_predict(kind, X):
     model = fitted()[kind]
-    before = state_of(model)
+    before = digest(model)
     check_answers(model, X)
-    assert state_of(model) == before
+    assert digest(model) == before
 
 
 # scikit-learn's own: its check sums up X, and huge values of both signs make NaN there.
 @pytest.mark.filterwarnings("ignore:invalid value encountered in reduce:RuntimeWarning")
-@pytest.mark.parametrize("kind", ["nam", "vote"])
+@pytest.mark.parametrize("kind", FITTED)
 @given(
     X=hnp.arrays(
         np.float64, st.tuples(st.integers(1, 9), st.just(3)),
@@ -257,10 +270,8 @@ def test_predict(kind, X):
 )  # fmt: skip
 def test_predictions_of_a_row_do_not_depend_on_the_others(kind, X):
     model = fitted()[kind]
-    whole = model.decision_function(X)
+    whole = answers(model, X)
     assert np.isfinite(whole).all()
-    rows = [model.decision_function(X[i : i + 1])[0] for i in range(len(X))]
+    rows = [answers(model, X[i : i + 1])[0] for i in range(len(X))]
     np.testing.assert_allclose(rows, whole, rtol=1e-9, atol=1e-12)
-    np.testing.assert_array_equal(
-        model.decision_function(np.asfortranarray(X)), model.decision_function(X)
-    )
+    np.testing.assert_array_equal(answers(model, np.asfortranarray(X)), answers(model, X))

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skgrow
-from skgrow import GrowingNAMRegressor, GrowthStoppedWarning
+from skgrow import GrowingMLPRegressor, GrowingNAMRegressor, GrowthStoppedWarning
 from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
 from skgrow.plotting import GrowthDisplay, ImportanceDisplay, TermDisplay
 
@@ -22,7 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
 
 @pytest.mark.changes_global_state
-@parametrize_with_checks([GrowingNAMRegressor(n_branches=5, max_iter=20, n_verified=100)])
+@parametrize_with_checks(
+    [GrowingNAMRegressor(n_branches=5, max_iter=10, n_replicas=2, n_verified=100)]
+)
 def test_estimator(estimator, check):
     check(estimator)
 
@@ -115,11 +117,16 @@ def test_grown_branches_go_up_or_down(grown):
         assert record["target_class"] in ("up", "down")
 
 
+@pytest.fixture(scope="module")
+def diabetic():
+    X, y = load_diabetes(return_X_y=True)
+    return X, y, GrowingNAMRegressor(max_iter=5, n_replicas=2, random_state=0).fit(X, y)
+
+
 @pytest.mark.parametrize("shift", [0.0, -1e9])
 @pytest.mark.parametrize("scale", [1e-9, 1e12])
-def test_the_unit_of_the_target_does_not_matter(scale, shift):
-    X, y = load_diabetes(return_X_y=True)
-    one = GrowingNAMRegressor(max_iter=5, random_state=0).fit(X, y)
+def test_the_unit_of_the_target_does_not_matter(diabetic, scale, shift):
+    X, y, one = diabetic
     other = clone(one).fit(X, (y + shift) * scale)
     found = other.predict(X) / scale - shift
     np.testing.assert_allclose(found, one.predict(X), rtol=1e-3)
@@ -158,6 +165,26 @@ def test_targets_that_are_no_numbers_are_refused(wrong):
     X = np.random.RandomState(0).randn(100, 3)
     with pytest.raises(ValueError, match=r"could not convert|NaN|infinity|string"):
         GrowingNAMRegressor().fit(X, wrong)
+
+
+@pytest.mark.parametrize("estimator", [GrowingNAMRegressor, GrowingMLPRegressor])
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 1e39), ("f8", 1.7e308)])
+def test_targets_beyond_the_dtype_of_the_rows_are_refused(estimator, dtype, size):
+    X = np.random.RandomState(0).randn(80, 2).astype(dtype)
+    y = np.sign(X[:, 0].astype(float))
+    model, match = estimator(max_iter=2, random_state=0), "y holds .* scale it first"
+    with pytest.raises(ValueError, match=match):
+        model.fit(X, y * size)
+    # A millionth of a millionth is fine; so is such a row that has no weight.
+    y = y * size * 1e-12
+    expected = model.fit(X[1:], y[1:]).predict(X)
+    assert np.isfinite(expected).all()
+    y[0] = size
+    model.fit(X, y, sample_weight=np.sign(np.arange(80)))
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-4)
+    with pytest.raises(ValueError, match=match):
+        model.partial_fit(X, y)
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARED_ERROR])
