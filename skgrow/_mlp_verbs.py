@@ -32,9 +32,7 @@ from skgrow.scaling import fit_scaler
 __all__ = ["MLP_CONSTRAINTS", "MLPMixin"]
 
 EARLY_STOPPING_ROWS = 1000  # "auto" holds rows out above this
-UNIT = np.sqrt(
-    12
-)  # the quantile map is uniform on [-0.5, 0.5]; this makes its deviation 1
+UNIT = np.sqrt(12)  # the quantile map is uniform on [-0.5, 0.5]; its deviation is then 1
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 MLP_CONSTRAINTS = {
@@ -137,7 +135,7 @@ class MLPMixin:
             X, y = read(self, X, y)
             X = X.astype(self._dtype, copy=False)
         X, y, weight = self._encode(X, y, sample_weight)
-        self._check_varied(y)
+        self._check_varied(y, is_whole=hold_out)
         if fresh:
             self._start(X, weight)
         scaled = self._scaled(X)

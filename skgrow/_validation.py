@@ -18,9 +18,8 @@ MIN_VERIFYING_ROWS = 30
 
 HUGE_WEIGHT = 1e15  # float32 would soon hold infinity instead, or 0 for its inverse
 FAINT_WEIGHT = 1e-20  # of the largest: no sum feels it, and float32 would soon hold 0
-FAR_TARGET = (
-    1e12  # in deviations; float32 must hold its square, and Adam its fourth power
-)
+# In deviations: float32 must hold its square, and Adam its fourth power.
+FAR_TARGET = 1e12
 
 __all__ = [
     "check_device",

@@ -213,11 +213,12 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
         used = weight > 0
         return X[used], numbers[used], weight[used]
 
-    def _check_varied(self, y):
-        if len(self.classes_) < 2:
+    def _check_varied(self, y, is_whole):
+        """A part of the rows, as `partial_fit` gets it, may be of one class."""
+        if (len(np.unique(y)) if is_whole else len(self.classes_)) < 2:
             raise ValueError(
-                f"y holds one class only, {self.classes_[0]!r}; a classifier needs rows "
-                "of 2 classes or more."
+                f"y holds one class only, {self.classes_[y[:1]].tolist()[0]!r}; a "
+                "classifier needs rows of 2 classes or more, with positive weights."
             )
 
     def _strata(self, y):
@@ -376,7 +377,7 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
         scaled = scaled_target(y[used], self._target, X.dtype)
         return X[used], scaled[:, None], weight[used]
 
-    def _check_varied(self, y):
+    def _check_varied(self, y, is_whole):
         if len(y) < 2:
             raise ValueError(
                 f"n_samples={len(y)} with a positive weight is too few; give at least 2."

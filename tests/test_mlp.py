@@ -338,6 +338,8 @@ def test_what_is_asked_too_early_is_told():
         _ = digits_mlp().n_parameters_
     with pytest.raises(ValueError, match="one class only"):
         digits_mlp().fit(X, np.zeros(len(X)))
+    with pytest.raises(ValueError, match="one class only, 3"):
+        digits_mlp(early_stopping=True).fit(X, Y, sample_weight=(Y == 3).astype(float))
 
 
 def test_progress_is_printed(capsys):
