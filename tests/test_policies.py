@@ -133,6 +133,34 @@ def test_net2net_starts_at_the_loss_of_the_small_network():
     assert np.abs(copied).max() < 0.2 * np.abs(drawn).max()
 
 
+def sparse_net():
+    return NeST().begin(trained(), np.random.RandomState(0))
+
+
+def bending_net():
+    return bent(Morphism().start(trained(), 0, 1, probe()), 0.5)
+
+
+@pytest.mark.parametrize("start", [sparse_net, bending_net])
+@pytest.mark.parametrize("how", [how for how in HOW.values() if how is not Stacking])
+def test_each_way_grows_what_another_has_grown(start, how):
+    import torch
+
+    net, look = start(), probe()
+    grown = surgery.connect_used(how().start(net, 1, 2, look))
+    assert grown.is_sound()
+    assert grown.n_parameters > net.n_parameters
+    if how.preserving:
+        np.testing.assert_allclose(look.outputs(grown), look.outputs(net), **EXACT)
+    after, loss = train_pass(
+        grown, look.rows, torch.Generator().manual_seed(0), batch_size=64,
+        learning_rate=1e-3,
+    )  # fmt: skip
+    assert np.isfinite(loss)
+    for layer in after.layers:
+        assert not layer.weight[0][~layer.connections].any()
+
+
 @pytest.mark.parametrize("i", [0, 1])
 @pytest.mark.parametrize("seed", range(4))
 def test_fireflys_prediction_has_the_sign_of_what_happens(i, seed):
