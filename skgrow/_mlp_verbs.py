@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from time import monotonic
@@ -23,6 +24,7 @@ from skgrow._validation import (
     stratified_split,
     unchanged_on_error,
 )
+from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.perceptron import Perceptron
 from skgrow.policies.how import HOW
 from skgrow.policies.when import WHEN
@@ -73,7 +75,7 @@ class _Course:
 
     def note(self, loss, net, tol):
         self.losses.append(loss)
-        if loss < self.best_loss - tol:
+        if self.best is None or loss < self.best_loss - tol:
             self.best, self.best_loss, self.best_pass = net, loss, len(self.losses)
 
 
@@ -88,7 +90,8 @@ class MLPMixin:
     def fit(self, X, y, sample_weight=None):
         """Train a small network that grows while it trains.
 
-        With `warm_start=True` training goes on from the present network.
+        With `warm_start=True` training goes on from the present network. Interrupting
+        (Ctrl-C) keeps the best network of the passes that are done.
 
         Parameters
         ----------
@@ -109,6 +112,11 @@ class MLPMixin:
         ValueError
             If an input or a parameter cannot be used; a model fitted before is then
             left as it was.
+
+        Warns
+        -----
+        GrowthStoppedWarning
+            If training was interrupted.
         """
         with unchanged_on_error(self):
             fresh = not (self.warm_start and "_network" in vars(self))
@@ -165,9 +173,26 @@ class MLPMixin:
         return np.ascontiguousarray(self._scaler.transform(X)) * X.dtype.type(UNIT)
 
     def _train(self, rows, held_out):
-        when = WHEN[self.when]() if isinstance(self.when, str) else self.when
         most = np.inf if self.max_time is None else self.max_time
-        course, net = _Course(monotonic() + most), self._network
+        course = _Course(monotonic() + most)
+        try:
+            self._passes(course, rows, held_out)
+            self._shrink(course, rows, held_out)
+        except KeyboardInterrupt:
+            if course.best is None:
+                raise
+            warnings.warn(
+                f"training was interrupted after {len(course.losses)} passes; the best "
+                "network so far was kept.",
+                GrowthStoppedWarning,
+                stacklevel=4,
+            )
+        self._network = course.best
+
+    def _passes(self, course, rows, held_out):
+        """Passes over the rows, and growth between them."""
+        when = WHEN[self.when]() if isinstance(self.when, str) else self.when
+        net = self._network
         with fit_task(self, "training", self.max_iter) as step:
             for n_done in range(1, self.max_iter + 1):
                 net, loss = self._pass(net, rows)
@@ -179,18 +204,16 @@ class MLPMixin:
                     break
                 if when.due(course.losses, course.events):
                     net = self._event(net, rows, course)
-        net = net if course.best is None else course.best
-        self._network = self._shrunk(net, rows, held_out, course.deadline)
 
-    def _shrunk(self, net, rows, held_out, deadline):
+    def _shrink(self, course, rows, held_out):
         """Smaller networks, if `how` knows any, for as long as the loss stays."""
         step, watched = GrowthStep.of(self), rows if held_out is None else held_out
         if not hasattr(step.how, "smaller"):
-            return net
-        most = mean_loss(net, watched) + step.how.tol
-        while (smaller := step.how.smaller(net)) is not None:
+            return
+        most = mean_loss(course.best, watched) + step.how.tol
+        while (smaller := step.how.smaller(course.best)) is not None:
             start = monotonic()
-            if start > deadline:
+            if start > course.deadline:
                 break
             for _ in range(step.how.n_retrain):
                 smaller, loss = self._pass(smaller, rows)
@@ -199,11 +222,9 @@ class MLPMixin:
             if loss > most:
                 break
             most = min(most, loss + step.how.tol)
-            seconds = monotonic() - start
-            seed = self._seed + self.n_iter_
-            self._keep(step.shrink(net, smaller, rows, seed, seconds))
-            net = smaller
-        return net
+            seconds, seed = monotonic() - start, self._seed + self.n_iter_
+            self._keep(step.shrink(course.best, smaller, rows, seed, seconds))
+            course.best = smaller
 
     def _pass(self, net, rows):
         generator = torch.Generator().manual_seed(self._seed + self.n_iter_)

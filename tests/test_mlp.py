@@ -15,8 +15,10 @@ import skgrow
 from skgrow import (
     GrowingMLPClassifier,
     GrowingMLPRegressor,
+    GrowthStoppedWarning,
     ModelFileError,
     ModelVersionWarning,
+    _mlp_verbs,
 )
 from skgrow.perceptron import Perceptron
 from skgrow.policies import (
@@ -165,6 +167,32 @@ def test_the_best_network_is_kept():
     scaled, target, weight = mlp._encode(mlp._scaled(X[out]), y[out], None)
     kept = mean_loss(mlp._network, Rows.of(scaled, target, weight, "cpu"))
     assert kept == pytest.approx(min(mlp.validation_curve_), abs=mlp.tol)
+
+
+@pytest.mark.parametrize("how", ["gradmax", "nest"])
+def test_an_interrupted_fit_keeps_the_passes_that_are_done(monkeypatch, how):
+    n_calls = 0
+
+    def interrupted(*args, **options):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == n_last:
+            raise KeyboardInterrupt
+        return train_pass(*args, **options)
+
+    train_pass = _mlp_verbs.train_pass
+    mlp, n_last = digits_mlp(how=how), 0
+    before = mlp.fit(X, Y).predict_proba(X)
+    monkeypatch.setattr(_mlp_verbs, "train_pass", interrupted)
+    n_calls, n_last = 0, 1
+    with pytest.raises(KeyboardInterrupt):
+        mlp.fit(X, Y)
+    np.testing.assert_array_equal(mlp.predict_proba(X), before)
+    n_calls, n_last = 0, (5 if how == "gradmax" else 12)  # NeST prunes after 9 passes
+    with pytest.warns(GrowthStoppedWarning, match="was interrupted after"):
+        mlp.fit(X, Y)
+    assert mlp.n_iter_ == n_last - 1
+    assert mlp.score(X, Y) > 0.2
 
 
 def test_grid_search_reaches_the_policies():
