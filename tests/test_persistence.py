@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 import skgrow
 from skgrow import (
     ElectionTransferClassifier,
+    GrowingMLPClassifier,
     GrowingNAMClassifier,
     ImagePatches,
     ModelFileError,
@@ -300,6 +301,14 @@ def test_skops_holds_a_model_once_its_types_are_trusted(models, name, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(rows), model.predict_proba(rows))
 
 
+def test_skops_holds_a_dense_network(tmp_path):
+    mlp = GrowingMLPClassifier((6,), how="nest", max_iter=4, random_state=0).fit(X, Y)
+    skops.io.dump(mlp, tmp_path / "a")
+    untrusted = skops.io.get_untrusted_types(file=tmp_path / "a")
+    again = skops.io.load(tmp_path / "a", trusted=untrusted)
+    np.testing.assert_array_equal(again.predict_proba(X), mlp.predict_proba(X))
+
+
 def test_pickles_of_another_version_say_so(models, monkeypatch):
     model = models["grown"]
     content = pickle.dumps(model)
@@ -324,7 +333,7 @@ def test_files_of_every_version_load(path):
     model = skgrow.load(path)
     scores = model.decision_function(X[::200])
     np.testing.assert_allclose(scores, stored["scores"], rtol=1e-9, atol=1e-9)
-    assert model.n_branches_ == stored["n_branches"] > 0
+    assert getattr(model, stored["size"] + "_") == stored["n"] > 0
     n_rounds = len(model.growth_history_)
     model.grow(X, Y % len(model.classes_), 2)
     assert len(model.growth_history_) > n_rounds
@@ -340,11 +349,21 @@ def store():
     vote = ElectionTransferClassifier(
         nam.bank_, narrow, n_branches=10, n_verified=50, random_state=0
     )
-    for name, model in (("nam", nam), ("vote", vote.fit(X, Y))):
+    # Missing connections, bent units and a residual block, all in one.
+    mlp = GrowingMLPClassifier((5,), how="nest", max_iter=5, random_state=0).fit(X, Y)
+    mlp.set_params(how="morphism").grow(X, Y, n_layers=1).partial_fit(X, Y)
+    mlp.set_params(how="autogrow").grow(X, Y, n_layers=1).partial_fit(X, Y)
+    mlp.set_params(how="swe", where=0)
+    kinds = {
+        "nam": (nam, "n_branches"),
+        "vote": (vote.fit(X, Y), "n_branches"),
+        "mlp": (mlp, "n_parameters"),
+    }
+    for name, (model, size) in kinds.items():
         path = STORED / f"{name}-{skgrow.__version__}.safetensors"
         skgrow.save(model, path)
         scores = model.decision_function(X[::200]).tolist()
-        facts = {"n_branches": model.n_branches_, "scores": scores}
+        facts = {"size": size, "n": getattr(model, size + "_"), "scores": scores}
         path.with_suffix(".json").write_text(json.dumps(facts) + "\n")
 
 
