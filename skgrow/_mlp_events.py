@@ -8,6 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
+from skgrow.policies._limits import check_policy
 from skgrow.policies.how import HOW
 from skgrow.policies.probe import Probe
 from skgrow.policies.where import WHERE, as_where
@@ -34,11 +35,12 @@ class GrowthStep:
     def of(cls, estimator):
         """The policies that the words of an estimator mean, or ValueError."""
         how = estimator.how
-        how = HOW[how]() if isinstance(how, str) else how
+        how = check_policy(HOW[how]() if isinstance(how, str) else how)
         where = estimator.where
         if isinstance(where, str) and where == "auto":
             where = DEFAULT_WHERE[how.axis]
         where = WHERE[where]() if isinstance(where, str) else as_where(where)
+        check_policy(where)
         if where.axis not in (how.axis, "both"):
             raise ValueError(
                 f"how={estimator.how!r} grows the {how.axis} of a network, and where="

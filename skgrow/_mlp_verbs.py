@@ -26,6 +26,7 @@ from skgrow._validation import (
 )
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.perceptron import Perceptron
+from skgrow.policies._limits import check_policy
 from skgrow.policies.how import HOW
 from skgrow.policies.when import WHEN
 from skgrow.policies.where import WHERE
@@ -134,7 +135,9 @@ class MLPMixin:
     def _rows(self, X, y, sample_weight, fresh, hold_out=True, classes=None):
         """Training rows, and those held out or None; a fresh network where asked."""
         check_device(self.device)
-        GrowthStep.of(self)  # words that do not fit together are told at once
+        # What does not fit together is told at once.
+        GrowthStep.of(self)
+        check_policy(self.when)
         if fresh:
             X, y = read_first(self, X, y, sample_weight, classes)
             if classes is None:

@@ -25,9 +25,11 @@ from skgrow.policies import (
     AutoGrow,
     Firefly,
     GradMax,
+    NeST,
     Never,
     Periodic,
     Plateau,
+    SVoD,
     ZeroPad,
 )
 
@@ -327,6 +329,10 @@ def test_a_frame_as_it_is():
         ({"where": 3}, "layer 3 does not exist"),
         ({"how": "largest"}, "The 'how' parameter"),
         ({"how": ZeroPad("all_zero")}, "zero gradients for ever"),
+        ({"how": NeST(density=0)}, "'density' parameter of NeST must be a float"),
+        ({"how": GradMax(scale="large")}, "'scale' parameter of GradMax"),
+        ({"when": Periodic(every=0)}, "'every' parameter of Periodic must be an int"),
+        ({"where": SVoD(n_steps=-1)}, "'n_steps' parameter of SVoD"),
         ({"hidden_layer_sizes": ()}, "hidden_layer_sizes"),
         ({"growth_rate": 0}, "growth_rate"),
         ({"device": "toaster"}, "cannot be used here"),

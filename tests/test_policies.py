@@ -9,8 +9,7 @@ from sklearn.datasets import make_classification
 from skgrow import surgery
 from skgrow._mlp_training import Rows, mean_loss, train_pass
 from skgrow.perceptron import Perceptron
-from skgrow.policies.how import (
-    HOW,
+from skgrow.policies import (
     SWE,
     AutoGrow,
     Firefly,
@@ -23,6 +22,7 @@ from skgrow.policies.how import (
     Stacking,
     ZeroPad,
 )
+from skgrow.policies.how import HOW
 from skgrow.policies.probe import Probe
 from skgrow.policies.when import Never, Periodic, Plateau
 from skgrow.policies.where import At, Everywhere, Gain, Stages, SVoD, Top

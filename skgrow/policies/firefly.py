@@ -9,6 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skgrow.perceptron import forward
+from skgrow.policies._limits import COUNT, SIZE
 from skgrow.surgery import add_units, split_units
 
 __all__ = ["Firefly"]
@@ -37,6 +38,7 @@ class Firefly(BaseEstimator):
     learning_rate: float = 1e-3
     penalty: float = 1e-2
 
+    _parameter_constraints = {"n_steps": COUNT, "learning_rate": SIZE, "penalty": SIZE}
     axis, preserving = "width", False
 
     def start(self, net, i, n_new, probe):

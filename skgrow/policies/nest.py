@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skgrow.perceptron import random_units
+from skgrow.policies._limits import COUNT, OPEN_SHARE, SHARE, SIZE
 from skgrow.surgery import add_units, drop_idle_units, keep_connections
 
 __all__ = ["NeST"]
@@ -50,6 +51,15 @@ class NeST(BaseEstimator):
     n_retrain: int = 5
     tol: float = 1e-2
 
+    _parameter_constraints = {
+        "density": OPEN_SHARE,
+        "connect": SHARE,
+        "bridge": OPEN_SHARE,
+        "birth_strength": SIZE,
+        "prune": SHARE,
+        "n_retrain": COUNT,
+        "tol": SIZE,
+    }
     axis, preserving = "width", False
 
     def begin(self, net, random_state):
@@ -99,10 +109,7 @@ class NeST(BaseEstimator):
         np.add.at(fan_out, m, s.T)
         np.add.at(fan_in, n, -(np.sign(B[m, n]) * s).T)
         _, bias = random_units(n_new, layer.n_in, draw, net.dtype)
-        fan_in, fan_out = (
-            self._scaled(fan, around)
-            for fan, around in ((fan_in, layer), (fan_out, reader))
-        )
+        fan_in, fan_out = self._scaled(fan_in, layer), self._scaled(fan_out, reader)
         wider = add_units(net, i, fan_in.T, self.birth_strength * bias, fan_out)
         hear, heard = (wider.layers[k].connections.copy() for k in (i, i + 1))
         hear[layer.n_out :], heard[:, layer.n_out :] = fan_in.T != 0, fan_out != 0

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skgrow.policies._limits import COUNT, POSITIVE, SIZE
+
 __all__ = ["WHEN", "Never", "Periodic", "Plateau"]
 
 
@@ -26,6 +28,8 @@ class Plateau(BaseEstimator):
 
     patience: int = 3
     tol: float = 1e-3
+
+    _parameter_constraints = {"patience": POSITIVE, "tol": SIZE}
 
     def due(self, losses, events):
         """Whether to grow now: `losses` of all passes, `events` the passes of growth."""
@@ -59,6 +63,13 @@ class Periodic(BaseEstimator):
     n_events: int = 12
     patience: int | None = None
     tol: float = 1e-3
+
+    _parameter_constraints = {
+        "every": POSITIVE,
+        "n_events": COUNT,
+        "patience": [*POSITIVE, None],
+        "tol": SIZE,
+    }
 
     def due(self, losses, events):
         """Whether to grow now, see `Plateau.due`."""

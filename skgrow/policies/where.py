@@ -11,6 +11,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skgrow.perceptron import forward
+from skgrow.policies._limits import COUNT, SIZE
 from skgrow.surgery import add_units, can_widen, check_hidden
 
 __all__ = ["WHERE", "At", "Everywhere", "Gain", "SVoD", "Stages", "Top"]
@@ -96,6 +97,7 @@ class SVoD(BaseEstimator):
     learning_rate: float = 1e-3
     size: float = 1e-2
 
+    _parameter_constraints = {"n_steps": COUNT, "learning_rate": SIZE, "size": SIZE}
     axis = "width"
 
     def choose(self, net, n_new, probe):
@@ -152,6 +154,7 @@ class At(BaseEstimator):
 
     index: int
 
+    _parameter_constraints = {"index": [Integral]}
     axis = "both"
 
     def choose(self, net, n_new, probe):
