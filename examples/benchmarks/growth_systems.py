@@ -6,12 +6,12 @@
 DIR holds a `load.py` with `load_images(name)`, which returns training and test rows, and
 `load_table(name)`. Every system starts small and grows to the same size; two further
 networks have that size, or the depth of the deep ones, from the start, and may spend as
-many passes. All stop by the same held-out rows. `--quick` takes two small sets of
-scikit-learn and one seed.
+many passes; the large one also runs for as many multiply-adds as the one that GradMax
+grows. All stop by the same held-out rows. `--quick` takes two small sets of scikit-learn
+and one seed; `--resume` runs what the JSON of an earlier run lacks.
 
 Multiply-adds are those of training and of the steps that policies take, three times those
-of a prediction for each row. Test rows are read once, for
-the table.
+of a prediction for each row. Test rows are read once, for the table.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ IMAGES, TABLES = ("mnist", "fashion_mnist"), ("adult", "california_housing")
 NUMBERS = {"california_housing", "diabetes"}
 SMALL, LARGE, DEPTH = 16, 64, 3  # units to start with and to end with, layers of the deep
 WIDE = ("random", "zero", "net2wider", "gradmax", "firefly", "swe", "nest")
+AS_CHEAP = "large from scratch, as many multiply-adds as grown"
 DEEP = ("net2deeper", "morphism", "stacking", "autogrow")
 
 
@@ -115,25 +116,38 @@ def prepared(model):
     return make_pipeline(ready, model)
 
 
-def run(name, X, y, X_test, y_test, seed, n_iter):
-    """Title and figures of every model on one set."""
+def run(name, X, y, X_test, y_test, seed, n_iter, done):
+    """Title and figures of every model on one set that is not among the `done` ones."""
     if X_test is None:
         X, X_test, y, y_test = train_test_split(X, y, random_state=seed)
-    is_number = name in NUMBERS
-    for title, model in models(seed, n_iter, is_number):
+    is_number, scores = name in NUMBERS, dict(done)
+    wanted = [
+        *models(seed, n_iter, is_number),
+        (AS_CHEAP, lambda: as_cheap(scores, seed, n_iter, is_number)),
+    ]
+    for title, model in wanted:
+        if title in done:
+            continue
+        model = model() if title == AS_CHEAP else model
         frame = title.startswith("scikit") and not isinstance(X, pd.DataFrame)
         start = perf_counter()
         model.fit(pd.DataFrame(X) if frame else X, y)
         seconds = perf_counter() - start
         score = model.score(pd.DataFrame(X_test) if frame else X_test, y_test)
-        yield (
-            title,
-            {
-                "r2" if is_number else "accuracy": score,
-                **facts(model),
-                "seconds": seconds,
-            },
-        )
+        key = "r2" if is_number else "accuracy"
+        scores[title] = {key: score, **facts(model), "seconds": seconds}
+        yield title, scores[title]
+
+
+def as_cheap(scores, seed, n_iter, is_number):
+    """The large network for as many multiply-adds as the grown one had."""
+    costs = [
+        scores[title]["billion_multiply_adds"]
+        for title in ("grown, gradmax", "large from scratch")
+    ]
+    n_passes = max(1, round(n_iter * costs[0] / costs[1]))
+    titled = dict(models(seed, n_passes, is_number))
+    return titled["large from scratch"]
 
 
 def facts(model):
@@ -164,7 +178,10 @@ def markdown(results, seconds, n_rows, n_iter):
         lines += [f"## {name}", "", "| | " + " | ".join(columns).replace("_", " ") + " |"]
         lines += ["|---|" + "---:|" * len(columns)]
         for title in seeds[0]:
-            cells = (_cell([s[title].get(column) for s in seeds]) for column in columns)
+            cells = (
+                _cell([s[title].get(column) for s in seeds if title in s])
+                for column in columns
+            )
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
         lines.append("")
     lines += [
@@ -192,6 +209,9 @@ def main():
     parser.add_argument("--data", type=Path, help="folder with load.py")
     parser.add_argument("--quick", action="store_true", help="two small sets, one seed")
     parser.add_argument("--output", type=Path, help="folder for JSON and Markdown")
+    parser.add_argument(
+        "--resume", action="store_true", help="only what the JSON in --output lacks"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=20_000, help="training rows at most")
     parser.add_argument("--passes", type=int, default=40)
@@ -200,17 +220,28 @@ def main():
     if not args.quick and args.data is None:
         parser.error("give --data DIR, or --quick for small sets")
     warnings.simplefilter("ignore")  # of models that stop before they have settled
-    start, results = perf_counter(), {}
+    before, results = earlier(args)
+    start = perf_counter() - before
     data = list(sets(None if args.quick else args.data, args.names, args.rows))
     for seed in range(1 if args.quick else args.seeds):
         for name, *rows in data:
-            scores = {}
-            for title, row in run(name, *rows, seed, 10 if args.quick else args.passes):
-                scores[title] = row
+            seeds = results.setdefault(name, [])
+            if seed == len(seeds):
+                seeds.append({})
+            n_iter = 10 if args.quick else args.passes
+            for title, row in run(name, *rows, seed, n_iter, seeds[seed]):
+                seeds[seed][title] = row
                 told = ", ".join(f"{key} {value:.4g}" for key, value in row.items())
                 print(f"{name}, seed {seed}, {title}: {told}", flush=True)
-            results.setdefault(name, []).append(scores)
             write(results, perf_counter() - start, args)
+
+
+def earlier(args):
+    """Seconds and results of a run that was cut short, or lacks models of today."""
+    if not args.resume:
+        return 0, {}
+    found = json.loads((args.output / "growth_systems.json").read_text())
+    return found["seconds"], found["results"]
 
 
 def write(results, seconds, args):
