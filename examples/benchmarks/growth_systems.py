@@ -27,6 +27,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import sem
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.model_selection import train_test_split
@@ -171,17 +172,21 @@ def markdown(results, seconds, n_rows, n_iter):
         f"Mean over the seeds, ± standard deviation. Test rows; at most {n_rows:,} "
         f"training rows and {n_iter} passes. Grown networks start with {SMALL} units and "
         f"end with at most {LARGE}; deepened ones start with one layer of {LARGE} "
-        f"(stacking with two) and end with at most {DEPTH}.", "",
+        f"(stacking with two) and end with at most {DEPTH}. \"Ahead\" is the mean over "
+        "the seeds of the score less that of the large network from scratch (deepened "
+        "ones: of the deep one), ± its standard error.", "",
     ]  # fmt: skip
     for name, seeds in results.items():
         columns = list(seeds[0]["small, never grows"])
-        lines += [f"## {name}", "", "| | " + " | ".join(columns).replace("_", " ") + " |"]
-        lines += ["|---|" + "---:|" * len(columns)]
+        heads = [columns[0], "ahead", *columns[1:]]
+        lines += [f"## {name}", "", "| | " + " | ".join(heads).replace("_", " ") + " |"]
+        lines += ["|---|" + "---:|" * len(heads)]
         for title in seeds[0]:
-            cells = (
+            cells = [
                 _cell([s[title].get(column) for s in seeds if title in s])
                 for column in columns
-            )
+            ]
+            cells.insert(1, _ahead(title, columns[0], seeds))
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
         lines.append("")
     lines += [
@@ -190,6 +195,17 @@ def markdown(results, seconds, n_rows, n_iter):
         f"{torch.__version__}, Python {platform.python_version()}.", "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _ahead(title, score, seeds):
+    """Mean and standard error of the difference to the network from scratch."""
+    reference = "deep from scratch" if title.startswith("deep") else "large from scratch"
+    both = [s for s in seeds if title in s and reference in s]
+    if title == reference or not both:
+        return ""
+    difference = [s[title][score] - s[reference][score] for s in both]
+    error = f" ± {sem(difference):.4f}" if len(both) > 1 else ""
+    return f"{np.mean(difference):+.4f}{error}"
 
 
 def _cell(values):
@@ -219,6 +235,8 @@ def main():
     args = parser.parse_args()
     if not args.quick and args.data is None:
         parser.error("give --data DIR, or --quick for small sets")
+    if args.resume and (args.quick or args.output is None):
+        parser.error("--resume goes on with the JSON in --output, which it needs")
     warnings.simplefilter("ignore")  # of models that stop before they have settled
     before, results = earlier(args)
     start = perf_counter() - before
