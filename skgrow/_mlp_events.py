@@ -110,7 +110,7 @@ class GrowthStep:
             "seconds": perf_counter() - start,
         }
 
-    def shrink(self, net, smaller, rows, seed, seconds):
+    def record_smaller(self, net, smaller, rows, seed, seconds):
         """The record of a step after which the network is smaller."""
         width = self.how.axis == "width"
         before, after = (sum(n.widths) if width else n.n_hidden for n in (net, smaller))

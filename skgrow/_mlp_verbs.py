@@ -226,7 +226,7 @@ class MLPMixin:
                 break
             most = min(most, loss + step.how.tol)
             seconds, seed = monotonic() - start, self._seed + self.n_iter_
-            self._keep(step.shrink(course.best, smaller, rows, seed, seconds))
+            self._keep(step.record_smaller(course.best, smaller, rows, seed, seconds))
             course.best = smaller
 
     def _pass(self, net, rows):

@@ -70,7 +70,7 @@ def add_units(net, i, fan_in, bias, fan_out):
         weight=_joined(layer.weight, fan_in, axis=1),
         bias=_joined(layer.bias, bias, axis=1),
         mask=_joined_mask(layer.mask, len(bias), axis=0),
-        slope=_joined_slopes(layer, np.zeros(len(bias))),
+        slope=_joined_slopes(layer.slope, len(bias)),
     )
     reading = replace(
         reader,
@@ -85,8 +85,9 @@ def _joined(planes, values, axis):
     return np.concatenate([planes, fresh], axis=axis)
 
 
-def _joined_slopes(layer, slopes):
-    return None if layer.slope is None else _joined(layer.slope, slopes, axis=1)
+def _joined_slopes(slope, n_new):
+    """New units are plain ReLUs."""
+    return None if slope is None else _joined(slope, np.zeros(n_new), axis=1)
 
 
 def _joined_mask(mask, n_new, axis):
@@ -127,7 +128,8 @@ def split_units(net, i, parents, shift=None):
         weight[0, layer.n_out :] += shift * layer.connections[parents]
     outer = np.stack([1 / copies, ones, ones])[:, None]
     wider, reading = _chosen(layer, reader, index)
-    wider = replace(wider, weight=weight, bias=wider.bias * inner)
+    slope = None if wider.slope is None else wider.slope * inner
+    wider = replace(wider, weight=weight, bias=wider.bias * inner, slope=slope)
     return net.with_layers(i, 2, wider, replace(reading, weight=reading.weight * outer))
 
 

@@ -85,7 +85,9 @@ def thin_out(net, rng):
 
 
 def drop_idle(net, rng):
-    thin = thin_out(net, rng)
+    # With positive biases, a unit that hears nothing says something all the same.
+    loud = [replace(ly, bias=np.abs(ly.bias) + 1) for ly in net.layers]
+    thin = thin_out(Perceptron(tuple(loud)), rng)
     dropped = surgery.drop_idle_units(thin)
     assert sum(dropped.widths) < sum(thin.widths)
     return thin, dropped
@@ -137,6 +139,19 @@ def test_a_split_unit_has_the_gradients_that_its_moments_are_scaled_for():
     first, second = changed.layers[0].weight[1:]
     np.testing.assert_allclose(first[5], net.layers[0].weight[1][2] / 3)
     np.testing.assert_allclose(second[5], net.layers[0].weight[2][2] / 9)
+
+
+def test_a_split_unit_has_its_slope_and_a_share_of_the_slopes_moments():
+    slope = np.random.RandomState(3).rand(3, 5)
+    net = network()
+    bending = net.with_layers(0, 1, replace(net.layers[0], slope=slope))
+    changed = split(bending, None)
+    np.testing.assert_allclose(changed.logits(X), bending.logits(X), **EXACT)
+    old, new = (gradients(n)[0]["slope"] for n in (bending, changed))
+    np.testing.assert_allclose(new[[2, 5, 6]], old[[2] * 3] / 3)
+    value, first, second = changed.layers[0].slope[:, 5]
+    expected = slope[0, 2], slope[1, 2] / 3, slope[2, 2] / 9
+    np.testing.assert_allclose((value, first, second), expected)
 
 
 def gradients(net):

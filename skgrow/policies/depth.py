@@ -65,9 +65,8 @@ class Morphism(BaseEstimator):
     tol: float = 1e-3
 
     _parameter_constraints = {"width": [*POSITIVE, None], "straight": SHARE, "tol": SIZE}
-    n_retrain = 0
-
     axis, preserving = "depth", True
+    n_retrain = 0  # passes before the smaller network is judged
 
     def start(self, net, i, n_new, probe):
         """See `Net2Deeper.start`."""
