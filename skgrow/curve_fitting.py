@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import cholesky_banded, solve_banded
 from scipy.optimize import minimize
 from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -20,8 +22,12 @@ FIXED = 0.1  # a row's share, where there are too few rows to hold any out
 KNEE = 0.1  # logits; steps beyond it cost in proportion, so that jumps stay possible
 RIDGE = 0.1  # on values that have no neighbours: categories and missing values
 PATIENCE = 2  # strengths without a better held-out loss
+FLOOR = 1e-6  # of the strength: curvature where no row with a weight is
 MAX_ITER = 100
+TOLERANCE = 1e-7  # a step that gains less than this share of the loss is the last
 MAX_ENTRIES = 2**26  # of the sparse matrix, 0.8 GiB; rows beyond that are thinned
+SEARCH_ENTRIES = 2**22  # of the rows that a strength is chosen on, and at least
+SEARCH_ROWS = 4096
 MAX_VALUES = 2  # a column of fewer values has none between others: it has categories
 
 
@@ -33,7 +39,9 @@ def fit_curves(
     The penalty is pseudo-Huber on the steps between neighbouring knots: quadratic for
     small steps and linear for large ones. Each replica leaves out a fold of the rows and
     takes the strength that predicts it best; their mean is the result, and their spread
-    its standard error (the jackknife of left-out groups).
+    its standard error (the jackknife of left-out groups). Of a large table, strengths are
+    tried on some of the rows, and the best is then fitted to all: the penalty is one on
+    the sum of the losses, so that it means the same for fewer rows.
 
     Parameters
     ----------
@@ -68,7 +76,8 @@ def fit_curves(
     else:
         folds = _folds(y, n_replicas, seed)
         jobs = [(fold,) for fold in folds]
-        found = np.array(run_jobs(_fit_replica, (problem,), lambda: jobs, n_jobs))
+        shared = problem, _search_step(*X.shape)
+        found = np.array(run_jobs(_fit_replica, shared, lambda: jobs, n_jobs))
     return problem.result(found)
 
 
@@ -81,22 +90,39 @@ def _folds(y, n_folds, seed):
     return [held_out for _, held_out in folds]
 
 
-def _fit_replica(problem, held_out):
+def _search_step(n_rows, n_columns):
+    """Every how many-th row strengths are tried on."""
+    wanted = -(-2 * n_rows * n_columns // SEARCH_ENTRIES)
+    return max(1, min(wanted, n_rows // SEARCH_ROWS))
+
+
+def _fit_replica(problem, step, held_out):
     """Parameters of the best strength for rows that are left out."""
+    few = problem.thinned(step)
+    strength, point = _best_strength(few, held_out[held_out % step == 0] // step)
+    if step == 1:
+        return point
+    weight = problem.weight.copy()
+    weight[held_out] = 0
+    return problem.solve(weight, strength / len(weight), point)
+
+
+def _best_strength(problem, held_out):
+    """Strength that predicts the rows left out best, and the parameters with it."""
     weight = problem.weight.copy()
     weight[held_out] = 0
     point = best = problem.start()
-    best_loss, n_worse = np.inf, 0
+    best_strength, best_loss, n_worse = STRENGTHS[0], np.inf, 0
     for strength in STRENGTHS:
         point = problem.solve(weight, strength / len(weight), point)
         loss = problem.loss_of(point, held_out)
         if loss < best_loss:
-            best, best_loss, n_worse = point, loss, 0
+            best_strength, best, best_loss, n_worse = strength, point, loss, 0
         else:
             n_worse += 1
         if n_worse == PATIENCE:
             break
-    return best
+    return best_strength, best
 
 
 class _Problem:
@@ -108,21 +134,34 @@ class _Problem:
 
     def __init__(self, curves, X, y, weight, categorical, loss, n_classes):
         self.curves, self.y, self.weight, self.loss = curves, y, weight, loss
-        self.design = curves.design(X.astype(np.float64, copy=False))
+        self.design = curves.design(X, np.float64)
         self.steps, self.is_step = _penalised(curves, categorical)
         two = np.array([[-0.5, 0.5]])
         self.to_class = two if n_classes == 2 else np.eye(n_classes)
+
+    def thinned(self, step):
+        """The same of every `step`-th row."""
+        few = copy(self)
+        few.design = self.design[::step]
+        few.y, few.weight = self.y[::step], self.weight[::step]
+        return few
 
     def start(self):
         return np.zeros((1 + len(self.curves.knots)) * len(self.to_class))
 
     def solve(self, weight, strength, start):
         share = weight / weight.sum()
+        scale = _Scale(self._hessian(share, strength, start))
+
+        def objective(scaled):
+            total, gradient = self._objective(scale.point(scaled), share, strength)
+            return total, scale.slope(gradient)
+
         found = minimize(
-            self._objective, start, args=(share, strength), jac=True,
-            method="L-BFGS-B", options={"maxiter": MAX_ITER, "maxcor": 20},
+            objective, scale.scaled(start), jac=True, method="L-BFGS-B",
+            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE},
         )  # fmt: skip
-        return found.x
+        return scale.point(found.x)
 
     def loss_of(self, point, rows):
         level, values = self._parts(point)
@@ -177,6 +216,28 @@ class _Problem:
         gradient = np.vstack([slope.sum(axis=0), gradient])
         return total + strength * cost, gradient.ravel()
 
+    def _hessian(self, share, strength, point):
+        """Diagonals of the second derivatives, without those between columns.
+
+        Main and first lower diagonal `(2, 1 + n_points)`, mean over the values of a knot.
+        Neighbouring knots share rows and a penalty; they are what is ill-conditioned.
+        """
+        level, values = self._parts(point)
+        step = _search_step(len(self.y), len(self.curves))
+        design, y, share = self.design[::step], self.y[::step], share[::step]
+        logits = (design @ values + level) @ self.to_class
+        bent = self.loss.residual(logits, y, share / share.sum()).curvature.mean(axis=1)
+        low, high = design.data.reshape(-1, 2).T  # (n_rows * n_columns,)
+        product = low * high * np.repeat(bent, len(self.curves))
+        below = np.bincount(design.indices[::2], product, len(values))
+        steps = np.sqrt(1 + (self.steps @ values / KNEE) ** 2).mean(axis=1)
+        weight = strength * np.where(self.is_step, 1 / steps, RIDGE)
+        penalty = self.steps.T @ self.steps.multiply(weight[:, None])
+        below[:-1] += penalty.diagonal(-1)
+        main = design.power(2).T @ bent + penalty.diagonal()
+        main = np.append(bent.sum(), main) + FLOOR * strength
+        return np.array([main, np.append(0, below)])
+
     def _penalty(self, values):
         """Penalty of the values, and its slope for every step."""
         steps = self.steps @ values
@@ -184,6 +245,36 @@ class _Problem:
         is_step = self.is_step[:, None]
         cost = np.where(is_step, KNEE**2 * (root - 1), RIDGE / 2 * steps**2)
         return cost.sum(), np.where(is_step, steps / root, RIDGE * steps)
+
+
+class _Scale:
+    """Units in which a Hessian `L L^T` of two diagonals `(2, n)` is the identity.
+
+    L-BFGS needs a fraction of its steps in them.
+    """
+
+    def __init__(self, hessian):
+        self.factor = cholesky_banded(hessian, lower=True)
+
+    def scaled(self, point):
+        """`L^T` times a point."""
+        main, below = self.factor[:, :, None]
+        point = point.reshape(len(main), -1)
+        found = main * point
+        found[:-1] += below[:-1] * point[1:]
+        return found.ravel()
+
+    def point(self, scaled):
+        """The point again."""
+        main, below = self.factor
+        upper = np.array([np.roll(below, 1), main])
+        scaled = scaled.reshape(len(main), -1)
+        return solve_banded((0, 1), upper, scaled).ravel()
+
+    def slope(self, gradient):
+        """Slope along the scaled point, from that along the point."""
+        gradient = gradient.reshape(self.factor.shape[1], -1)
+        return solve_banded((1, 0), self.factor, gradient).ravel()
 
 
 def _penalised(curves, categorical):

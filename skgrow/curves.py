@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from skgrow.bank import row_chunks
+
 __all__ = ["Curves", "knots_of"]
 
+ROWS_PER_CHUNK = 4096
 N_BINS = 64  # knots of a column at quantiles; columns of fewer values have one for each
 
 
@@ -134,19 +137,34 @@ class Curves:
         found = [np.interp(values, knots, one) for one in error[:-1].T]
         return np.where(np.isnan(values)[:, None], error[-1], np.column_stack(found))
 
-    def design(self, X):
-        """Sparse matrix `(n_rows, n_points)`: its product with the values sums terms."""
-        point, share = self.place(X)
-        index = np.stack([point, np.minimum(point + 1, len(self.knots) - 1)], axis=2)
-        part = np.stack([1 - share, share], axis=2)  # (n_rows, n_columns, 2)
+    def design(self, X, dtype=None):
+        """Sparse matrix `(n_rows, n_points)`: its product with the values sums terms.
+
+        Two entries for each value, which are neighbours and of its own column. It is
+        built a chunk of rows at a time: with 8-byte numbers it takes 24 bytes for each
+        value of `X`, and little is needed beside it.
+        """
+        dtype = X.dtype if dtype is None else dtype
+        index = np.empty((*X.shape, 2), dtype=np.int32)
+        part = np.empty((*X.shape, 2), dtype=dtype)
+        for rows in row_chunks(len(X), ROWS_PER_CHUNK):
+            point, share = self.place(X[rows].astype(dtype, copy=False))
+            # A gap is the last point of its column: the one after it is not its own.
+            lost = point == self.start[1:] - 1
+            index[rows, :, 0] = point - lost
+            part[rows, :, 1] = np.where(lost, 1, share)
+            part[rows, :, 0] = 1 - part[rows, :, 1]
+        index[..., 1] = index[..., 0] + 1
         n_rows, n_entries = len(X), 2 * len(self)
-        where = np.arange(0, n_rows * n_entries + 1, n_entries)
+        where = np.arange(0, n_rows * n_entries + 1, n_entries, dtype=np.int32)
         shape = (n_rows, len(self.knots))
         return sparse.csr_array((part.ravel(), index.ravel(), where), shape=shape)
 
     def logits(self, X):
         """Sum of all curves, `(n_rows, n_classes)`."""
-        return self.design(X) @ self.values
+        chunks = row_chunks(len(X), ROWS_PER_CHUNK)
+        parts = [self.design(X[rows]) @ self.values for rows in chunks]
+        return np.concatenate(parts) if parts else np.zeros((0, self.values.shape[1]))
 
     def terms(self, X):
         """What each curve adds, `(n_rows, n_columns, n_classes)`."""

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from skgrow import GrowingNAMClassifier
+from skgrow import GrowingNAMClassifier, curve_fitting
 from skgrow.curve_fitting import FIXED, KNEE, RIDGE, fit_curves
 from skgrow.curves import N_BINS, Curves, knots_of
 from skgrow.interactions import promising_pairs
@@ -121,6 +121,44 @@ def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes):
     found = curves.logits(X) + intercept
     centred = [z - z.mean(axis=1, keepdims=True) for z in (found, expected)]
     np.testing.assert_allclose(*centred, atol=0.01)
+
+
+def test_of_a_large_table_strengths_are_tried_on_some_rows(monkeypatch):
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, size=(16_000, 3))
+    scores = 3 * np.sin(4 * X[:, 0]) + 2 * np.abs(X[:, 1])
+    y = (scores + rng.logistic(size=len(X)) > 1).astype(int)
+    args = X[:8000], y[:8000], np.ones(8000), np.zeros(3, dtype=bool), CROSS_ENTROPY
+    how = {**PLAIN, "n_replicas": 4}
+    everything, level = fit_curves(*args, **how)
+    sizes, solve = [], curve_fitting._Problem.solve
+
+    def watched(problem, *more):
+        sizes.append(len(problem.y))
+        return solve(problem, *more)
+
+    monkeypatch.setattr(curve_fitting._Problem, "solve", watched)
+    monkeypatch.setattr(curve_fitting, "SEARCH_ENTRIES", 8000)
+    monkeypatch.setattr(curve_fitting, "SEARCH_ROWS", 1000)
+    found, other = fit_curves(*args, **how)
+    assert sizes.count(8000) == 4  # each replica ends on all rows
+    assert set(sizes) == {1334, 8000}
+    loss, slow = (
+        CROSS_ENTROPY.of_rows(curves.logits(X[8000:]) + intercept, y[8000:]).mean()
+        for curves, intercept in ((found, other), (everything, level))
+    )
+    assert abs(loss - slow) < 0.002
+
+
+def test_values_that_no_row_of_weight_has_are_no_trouble():
+    X, y, weight = rows()
+    X[:, 1] = np.where(np.arange(len(X)) < 5, X[:, 1], np.nan)
+    weight[:5] = 1e-300
+    curves, _ = fit_curves(
+        X, y, weight, np.array([False, False, True]), CROSS_ENTROPY, **PLAIN
+    )
+    assert np.isfinite(curves.values).all()
+    assert np.abs(curves.values).max() < 3
 
 
 def test_each_curve_has_mean_zero_over_the_rows():
