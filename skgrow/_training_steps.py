@@ -141,7 +141,10 @@ class TrainingMixin:
         self.n_iter_ += record.n_iter
 
     def _training_rows(self, X, y, weight, n_passes):
-        """Training data, and the rows of early stopping or None."""
+        """Training data, and the rows of early stopping or None.
+
+        Where every row is left out by a replica, none has to be held out of all.
+        """
         network, scaled = self._network, self._scaler.transform(X)
         offset = network.intercept[None]
         if len(network.grown) or network.curves is not None:
@@ -156,6 +159,8 @@ class TrainingMixin:
             stop = len(y) > few
         if n_passes is not None or not stop:
             return everything, None
+        if share is not None:
+            return everything, everything
         parts = stratified_split(y, self.validation_fraction, self._seed)
         return tuple(everything.take(rows) for rows in parts)
 

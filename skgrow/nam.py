@@ -90,10 +90,12 @@ class GrowingNAMClassifier(
     alpha : float, default=0.0
         Strength of the L2 penalty on the weights of the base branches.
     early_stopping : bool or "auto", default="auto"
-        Hold out `validation_fraction` of the training rows, stop when their loss does
-        not fall and take the best weights. "auto" does so above 10,000 rows.
+        Stop when the loss of held-out rows does not fall, and take the best weights.
+        Replicas are judged by the rows that each leaves out; a single network by
+        `validation_fraction` of the training rows. "auto" does so above 10,000 rows,
+        and with curves above `batch_size` rows.
     validation_fraction : float, default=0.1
-        Rows held out by early stopping, and by `grow` to stop by.
+        Rows held out by early stopping without replicas, and by `grow` to stop by.
     n_iter_no_change : int, default=10
         Passes without a fall of the loss by `tol` before training stops.
     n_rounds_no_change : int, default=3

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
-from skgrow.bank import row_chunks, training_logits
+from skgrow.bank import CHUNK_ROWS, training_logits
 from skgrow.losses import CROSS_ENTROPY
 
-TINY = 1e-30  # a batch may hold no row of a replica
+TINY = 1e-30  # a batch may hold no row of a replica, or none that weighs anything
 QUIETEST = 0.01  # growth needs branches that say something
 
 __all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "shrunk", "train_bank"]
@@ -95,7 +95,9 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
         a row of weight 2 equals the row twice.
     plan : TrainingPlan
     validation : TrainingData, default=None
-        Rows to stop by; the weights of the best epoch are then restored.
+        Rows to stop by; the weights of the best epoch are then restored. With a share,
+        each replica is judged by the rows that it leaves out, so that all rows are
+        trained on and all are held out; without one, the mean of the replicas is.
     seed : int
         Seed of the generator that shuffles the rows.
     device : str, default="cpu"
@@ -200,7 +202,12 @@ class _Stopper:
 
     def __init__(self, plan, bank, validation, n_replicas, device):
         self.plan, self.bank, self.n_replicas = plan, bank, n_replicas
-        self.validation = None if validation is None else _to_device(validation, device)
+        self.validation = None
+        if validation is not None:
+            self.validation = _to_device(replace(validation, share=None), device)
+            rows = _left_out(validation)
+            self.n_judged = len(rows)  # 1: the mean of the replicas
+            self.rows = torch.as_tensor(rows, device=device)
         self.curve, self.last = [], None
         self.best_iter, self.best_loss, self.best = 0, np.inf, None
 
@@ -219,17 +226,32 @@ class _Stopper:
 
     def _validation_loss(self, weights, biases):
         X, y, sample_weight, offset = self.validation
-        columns = torch.tensor(self.bank.regions.reshape(-1), device=X.device)
-        total = 0.0
+        regions = torch.tensor(self.bank.regions, device=X.device)
+        regions = regions.unflatten(0, (self.n_judged, -1)).flatten(1)
+        total = mass = 0.0
         with torch.inference_mode():
-            for rows in row_chunks(len(y)):
-                inputs = X[rows][:, columns].T.reshape(*self.bank.regions.shape, -1)
+            for rows in self.rows.split(CHUNK_ROWS, dim=1):  # (n_judged, rows)
+                inputs = X[rows[:, None], regions[:, :, None]]
+                inputs = inputs.reshape(*self.bank.regions.shape, -1)
                 logits = training_logits(inputs, weights, biases, self.n_replicas)
-                logits = logits.mean(dim=0)
+                if self.n_judged == 1:
+                    logits = logits.mean(dim=0, keepdim=True)
                 logits = logits + (offset if len(offset) == 1 else offset[rows])
-                losses = self.plan.loss.of_tensors(logits, y[rows])
-                total += float(losses @ sample_weight[rows, 0])
-        return total / float(sample_weight[:, 0].sum())
+                rows = rows.flatten()
+                losses = self.plan.loss.of_tensors(logits.flatten(0, 1), y[rows])
+                weight = sample_weight[rows, 0]
+                total += float(losses @ weight)
+                mass += float(weight.sum())
+        return total / max(mass, TINY)
+
+
+def _left_out(data):
+    """Rows that each replica is judged by, as many of each: `(n_judged, rows)`."""
+    if data.share is None:
+        return np.arange(len(data.y))[None]
+    rows = [np.flatnonzero(share == 0) for share in data.share.T]
+    fewest = min(map(len, rows))
+    return np.array([own[:fewest] for own in rows])
 
 
 def _to_device(data, device):

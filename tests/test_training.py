@@ -194,6 +194,36 @@ def test_report_hears_of_every_epoch():
     assert heard == [(i, *losses) for i, losses in enumerate(curves, start=1)]
 
 
+def test_replicas_are_judged_by_the_rows_that_each_leaves_out():
+    bank, data = fresh_bank(), blob_data(41)
+    bank = replace(bank, regions=REGIONS[:2]).take([0, 1])
+    weight = np.random.RandomState(2).uniform(0.5, 2, size=41)
+    share = (np.arange(41)[:, None] % 2 != np.arange(2)).astype(float)
+    data = replace(data, sample_weight=weight, share=share)
+    frozen = replace(PLAN, max_iter=1, learning_rate=1e-14)
+    _, record = train_bank(bank, data, frozen, validation=data)
+    losses, weights = [], []
+    for r in range(2):
+        rows = np.flatnonzero(share[:, r] == 0)[:20]  # as many for each
+        left_out = data.take(rows)
+        losses.append(mean_loss(bank.take([r]), left_out))
+        weights.append(left_out.sample_weight.sum())
+    expected = np.average(losses, weights=weights)
+    np.testing.assert_allclose(record.validation_curve, [expected], rtol=1e-9)
+
+
+def test_rows_without_a_share_judge_the_mean_of_the_replicas():
+    bank, data = fresh_bank(), blob_data(40)
+    bank = replace(bank, regions=REGIONS[:2]).take([0, 1])
+    share = (np.arange(40)[:, None] % 2 != np.arange(2)).astype(float)
+    frozen = replace(PLAN, max_iter=1, learning_rate=1e-14)
+    trained, record = train_bank(
+        bank, replace(data, share=share), frozen, validation=blob_data(30, seed=3)
+    )
+    expected = mean_loss(trained, blob_data(30, seed=3))
+    np.testing.assert_allclose(record.validation_curve, [expected], rtol=1e-9)
+
+
 def test_read_only_arrays_are_fine():
     # joblib hands large arrays to its workers as read-only memory maps.
     bank, data = fresh_bank(), blob_data()
