@@ -20,6 +20,8 @@ __all__ = ["Table", "is_frame"]
 # Rows of the mean mixture of classes that are added to those of each category: the few
 # rows of a rare one say little about it.
 SMOOTHING = 10.0
+# Columns of numbers that float32 holds to the last digit.
+SINGLE = {"float32", "float16", "int16", "int8", "uint16", "uint8", "bool", "boolean"}
 SHOWN = 5  # unseen values that a warning names
 
 
@@ -76,10 +78,11 @@ class Table:
     def transform(self, X):
         """Numbers `(n_samples, n_features)` of a frame, NaN where a value is missing.
 
+        They are float32 where the frame holds some, and no numbers that need float64.
         Values of a categorical column that were not seen count as missing, with one
         warning (`UnseenCategoryWarning`).
         """
-        result = np.empty((len(X), len(self.names)))
+        result = np.empty((len(X), len(self.names)), dtype=self._dtype(X))
         unseen = {}
         columns = zip(self.names, self.categories, _columns(X), strict=True)
         for j, (name, categories, column) in enumerate(columns):
@@ -95,6 +98,11 @@ class Table:
         if unseen:
             _warn_unseen(unseen)
         return result
+
+    def _dtype(self, X):
+        columns = zip(_columns(X), self.categories, strict=True)
+        kinds = {str(c.dtype).lower() for c, values in columns if values is None}
+        return np.float32 if "float32" in kinds and kinds <= SINGLE else np.float64
 
 
 def is_frame(X):

@@ -150,6 +150,25 @@ def test_numbers_alone_are_read_as_an_array():
         nam.predict(frame.assign(a=np.nan))
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
+def test_single_precision_stays_where_all_numbers_fit_into_it(make):
+    single = {
+        "age": np.array(DATA["age"], dtype=np.float32),
+        "town": DATA["town"],
+        "few": (np.arange(len(Y)) % 7).astype(np.int8),
+    }
+    nam = small(max_iter=2).fit(make(single), Y)
+    assert nam.bank_.dtype == nam.predict_proba(make(single)).dtype == np.float32
+    double = make({**single, "age": DATA["age"]})
+    np.testing.assert_allclose(
+        nam.predict_proba(double), nam.predict_proba(make(single)), atol=1e-5
+    )
+    wide = make({**single, "number": np.arange(len(Y), dtype=np.int64)})
+    assert small(max_iter=2).fit(wide, Y).bank_.dtype == np.float64
+    words = make({"town": DATA["town"], "few": single["few"]})
+    assert small(max_iter=2).fit(words, Y).bank_.dtype == np.float64
+
+
 def test_frames_with_gaps_and_no_category_take_arrays_too():
     rng = np.random.RandomState(0)
     X = rng.randn(600, 2)
