@@ -1,13 +1,15 @@
 """Tables: our networks beside boosting machines, trees and linear models, in one run.
 
     python examples/benchmarks/tables.py --data DIR --output docs/tables
+    python examples/benchmarks/tables.py --data DIR --output docs/tables --resume
     python examples/benchmarks/tables.py --quick
 
 DIR holds a `load.py` with `load_table(name)`, which returns pandas frames and labels: X
 and y of training and test rows; they are put together and divided anew for every seed,
 80 to 20. Explainable boosting machines (interpret-core) and IGANN take part where they
 are installed: `pip install -c constraints.txt -e ".[benchmarks]"`. `--quick` takes two
-tables of scikit-learn and one seed.
+tables of scikit-learn and one seed. `--resume` adds to the output of an earlier run the
+seeds and tables that it lacks; run it on the same machine and with the same version.
 
 All models have their default settings, and test rows are read once, for the table. Every
 model has the whole machine; seconds are those of this run.
@@ -47,6 +49,7 @@ CLASSIFIED = (
 PREDICTED = ("california_housing",)
 GROWN = 200  # branches, at most
 BINS = 10  # of the calibration error
+COMPARED = ("auc", "log_loss", "fit_seconds")
 
 
 def tables(folder, names):
@@ -151,8 +154,9 @@ def others(seed, is_number, with_ebm):
 
         name = "Regressor" if is_number else "Classifier"
         machine = getattr(glassbox, f"ExplainableBoosting{name}")
-        models["EBM"] = machine(random_state=seed)
-        models["EBM, no interactions"] = machine(random_state=seed, interactions=0)
+        plain = {"random_state": seed, "n_jobs": -1}  # by default it leaves a core idle
+        models["EBM"] = machine(**plain)
+        models["EBM, no interactions"] = machine(interactions=0, **plain)
     if find_spec("igann"):
         models["IGANN"] = Igann(seed, is_number)
     return models
@@ -229,7 +233,8 @@ def markdown(results, seconds):
     for name, (shape, seeds) in results.items():
         titles = list(dict.fromkeys(title for scores in seeds for title in scores))
         columns = list(dict.fromkeys(c for s in seeds for row in s.values() for c in row))
-        lines += [f"## {name}", "", f"{shape[0]:,} rows, {shape[1]} columns.", ""]
+        size = f"{shape[0]:,} rows, {shape[1]} columns; seeds: {len(seeds)}."
+        lines += [f"## {name}", "", size, ""]
         lines += ["| | " + " | ".join(c.replace("_", " ") for c in columns) + " |"]
         lines += ["|---|" + "---:|" * len(columns)]
         for title in titles:
@@ -238,9 +243,8 @@ def markdown(results, seconds):
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
         lines.append("")
     lines += _summary(results)
-    n_seeds = max(len(seeds) for _, seeds in results.values())
     lines += [
-        f"Seeds: {n_seeds}. Whole run {seconds / 60:.0f} minutes on "
+        f"Whole run {seconds / 60:.0f} minutes on "
         f"{torch.get_num_threads()} threads; skgrow {__version__}, torch "
         f"{torch.__version__}, Python {platform.python_version()}.", "",
     ]  # fmt: skip
@@ -259,7 +263,7 @@ def _cell(values):
 
 
 def _summary(results):
-    """Mean AUC over the classified tables, and seconds as a share of EBM's."""
+    """Means over the classified tables, and how each model compares to EBM."""
     parts = [seeds for _, seeds in results.values() if "auc" in seeds[0]["base"]]
     if not parts:
         return []
@@ -267,16 +271,23 @@ def _summary(results):
     lines = [
         "## All classified tables",
         "",
-        "| | mean AUC | mean log loss | fit seconds |",
+        "| | mean AUC | AUC against EBM, worst table | mean log loss | fit seconds "
+        "| of EBM's |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
-    lines += ["|---|---:|---:|---:|"]
     for title in titles:
-        auc, loss, fit = (
-            np.mean([np.mean([s[title][c] for s in seeds]) for seeds in parts])
-            for c in ("auc", "log_loss", "fit_seconds")
-        )
-        lines.append(f"| {title} | {auc:.4f} | {loss:.4f} | {fit:.1f} |")
+        auc, loss, fit = (_means(parts, title, c) for c in COMPARED)
+        cells = [f"{auc.mean():.4f}", "", f"{loss.mean():.4f}", f"{fit.mean():.1f}", ""]
+        if "EBM" in titles:
+            cells[1] = f"{(auc - _means(parts, 'EBM', 'auc')).min():+.4f}"
+            cells[4] = f"{fit.sum() / _means(parts, 'EBM', 'fit_seconds').sum():.2f}"
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def _means(parts, title, column):
+    """Of one model over the seeds, for each table."""
+    return np.array([np.mean([s[title][column] for s in seeds]) for seeds in parts])
 
 
 def main():
@@ -291,14 +302,20 @@ def main():
         help="rows of the largest table for EBM, which takes many minutes on large ones",
     )  # fmt: skip
     parser.add_argument("--names", nargs="+", default=[*CLASSIFIED, *PREDICTED])
+    parser.add_argument("--resume", action="store_true", help="add to earlier output")
     args = parser.parse_args()
     if not args.quick and args.data is None:
         parser.error("give --data DIR, or --quick for small tables")
     warnings.simplefilter("ignore")  # of models that stop early
-    start, results = perf_counter(), {}
+    if args.resume and args.output is None:
+        parser.error("--resume needs --output, the folder of the earlier run")
+    seconds, results = earlier(args) if args.resume else (0, {})
+    start = perf_counter() - seconds
     data = list(tables(None if args.quick else args.data, args.names))
     for seed in range(1 if args.quick else args.seeds):
         for name, X, y, is_number in data:
+            if seed < len(results.get(name, (0, ()))[1]):
+                continue  # an earlier run has it
             scores = dict(run(name, X, y, is_number, seed, args.ebm_rows))
             results.setdefault(name, (X.shape, []))[1].append(scores)
             _show(name, seed, scores)
@@ -311,12 +328,26 @@ def _show(name, seed, scores):
         print(f"{name}, seed {seed}, {title}: {told}", flush=True)
 
 
+def output(args):
+    """Path of both files, without what they end in."""
+    return args.output / ("tables_quick" if args.quick else "tables")
+
+
+def earlier(args):
+    """Seconds and results of an earlier run."""
+    file = output(args).with_suffix(".json")
+    if not file.exists():
+        return 0, {}
+    found = json.loads(file.read_text())
+    return found["seconds"], found["results"]
+
+
 def write(results, seconds, args):
     """After every table: a run that is cut short leaves what is done."""
     if args.output is None:
         return
     args.output.mkdir(parents=True, exist_ok=True)
-    stem = args.output / ("tables_quick" if args.quick else "tables")
+    stem = output(args)
     stem.with_suffix(".md").write_text(markdown(results, seconds))
     text = json.dumps({"seconds": seconds, "results": results}, indent=1)
     stem.with_suffix(".json").write_text(text + "\n")
