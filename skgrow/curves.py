@@ -13,6 +13,7 @@ __all__ = ["Curves", "knots_of"]
 
 ROWS_PER_CHUNK = 4096
 N_BINS = 64  # knots of a column at quantiles; columns of fewer values have one for each
+HEAVY = 0.25  # of a bin: a value of more rows is a knot of its own
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,10 @@ class Curves:
 
     def logits(self, X):
         """Sum of all curves, `(n_rows, n_classes)`."""
-        chunks = row_chunks(len(X), ROWS_PER_CHUNK)
-        parts = [self.design(X[rows]) @ self.values for rows in chunks]
-        return np.concatenate(parts) if parts else np.zeros((0, self.values.shape[1]))
+        logits = np.empty((len(X), self.values.shape[1]), dtype=self.values.dtype)
+        for rows in row_chunks(len(X), ROWS_PER_CHUNK):
+            logits[rows] = self.design(X[rows]) @ self.values
+        return logits
 
     def terms(self, X):
         """What each curve adds, `(n_rows, n_columns, n_classes)`."""
@@ -177,7 +179,7 @@ class Curves:
 def knots_of(column, sample_weight, n_bins, is_codes=False):
     """Knots of one column: all its values if they are few, else quantiles.
 
-    A value that holds more than `1 / n_bins` of the rows is a knot, and so are its
+    A value that holds more rows than a quarter of a bin is a knot, and so are its
     neighbours, so that the curve is free there; quantiles are those of the other rows.
 
     Parameters
@@ -212,12 +214,14 @@ def knots_of(column, sample_weight, n_bins, is_codes=False):
     if is_codes or len(distinct) <= n_bins:
         return distinct
     mass = np.bincount(number, weights=weight)
-    heavy = mass > weight.sum() / n_bins
+    heavy = mass > HEAVY * weight.sum() / n_bins
     steps = np.linspace(0, 1, n_bins + 1)
     light = ~heavy[number]
-    quantiles = np.quantile(
-        column[light], steps, weights=weight[light], method="inverted_cdf"
-    )
+    quantiles = distinct[:0]
+    if light.any():
+        quantiles = np.quantile(
+            column[light], steps, weights=weight[light], method="inverted_cdf"
+        )
     held = np.flatnonzero(heavy)[:, None] + np.array([-1, 0, 1])
     held = held[(held >= 0) & (held < len(distinct))]
     return np.unique(np.concatenate([quantiles, distinct[held]]))

@@ -76,6 +76,11 @@ def test_a_column_of_many_values_has_knots_at_quantiles_and_beside_heavy_values(
     assert knots[1] == column[column > 0].min()  # free to jump right beside 0
 
 
+def test_a_column_of_heavy_values_alone_has_a_knot_for_each():
+    column = np.repeat(np.arange(100.0), 3)  # each 1/100 of the rows
+    np.testing.assert_array_equal(knots_of(column, np.ones(300), 64), np.arange(100))
+
+
 def test_weights_count_as_rows_in_knots():
     column = np.random.RandomState(0).randn(300)
     weight = np.random.RandomState(1).randint(1, 4, size=300)
