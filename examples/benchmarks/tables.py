@@ -9,7 +9,8 @@ and y of training and test rows; they are put together and divided anew for ever
 80 to 20. Explainable boosting machines (interpret-core) and IGANN take part where they
 are installed: `pip install -c constraints.txt -e ".[benchmarks]"`. `--quick` takes two
 tables of scikit-learn and one seed. `--resume` adds to the output of an earlier run the
-seeds and tables that it lacks; run it on the same machine and with the same version.
+seeds and tables that it lacks, on the same machine. With `--ours` our networks are fitted
+anew where it has them, which a new version of skgrow asks for and no other model does.
 
 All models have their default settings, and test rows are read once, for the table. Every
 model has the whole machine; seconds are those of this run.
@@ -206,8 +207,8 @@ def ours(X, y, seed, is_number):
     yield "trained on all pairs", pairs, perf_counter() - start
 
 
-def run(name, X, y, is_number, seed, ebm_rows):
-    """Scores of every model on one division of one table."""
+def run(name, X, y, is_number, seed, ebm_rows, with_others=True):
+    """Scores of every model, or of ours alone, on one division of one table."""
     if not is_number:
         y = (y == np.unique(y)[1]).astype(int)
     X_train, X_test, y_train, y_test = train_test_split(
@@ -216,7 +217,8 @@ def run(name, X, y, is_number, seed, ebm_rows):
     fitted = ours(X_train, y_train, seed, is_number)
     for title, model, seconds in fitted:
         yield title, measured(model, seconds, X_test, y_test, is_number)
-    for title, model in others(seed, is_number, len(X) <= ebm_rows).items():
+    models = others(seed, is_number, len(X) <= ebm_rows) if with_others else {}
+    for title, model in models.items():
         start = perf_counter()
         try:
             model.fit(X_train, y_train)
@@ -244,7 +246,7 @@ def markdown(results, seconds):
         lines.append("")
     lines += _summary(results)
     lines += [
-        f"Whole run {seconds / 60:.0f} minutes on "
+        f"All runs together {seconds / 60:.0f} minutes on "
         f"{torch.get_num_threads()} threads; skgrow {__version__}, torch "
         f"{torch.__version__}, Python {platform.python_version()}.", "",
     ]  # fmt: skip
@@ -303,6 +305,10 @@ def main():
     )  # fmt: skip
     parser.add_argument("--names", nargs="+", default=[*CLASSIFIED, *PREDICTED])
     parser.add_argument("--resume", action="store_true", help="add to earlier output")
+    parser.add_argument(
+        "--ours", action="store_true",
+        help="with --resume: fit our networks anew where the earlier run has them",
+    )  # fmt: skip
     args = parser.parse_args()
     if not args.quick and args.data is None:
         parser.error("give --data DIR, or --quick for small tables")
@@ -314,11 +320,13 @@ def main():
     data = list(tables(None if args.quick else args.data, args.names))
     for seed in range(1 if args.quick else args.seeds):
         for name, X, y, is_number in data:
-            if seed < len(results.get(name, (0, ()))[1]):
-                continue  # an earlier run has it
-            scores = dict(run(name, X, y, is_number, seed, args.ebm_rows))
-            results.setdefault(name, (X.shape, []))[1].append(scores)
-            _show(name, seed, scores)
+            done = results.setdefault(name, (X.shape, []))[1]
+            known = done[seed] if seed < len(done) else {}
+            if known and not args.ours:
+                continue
+            scores = run(name, X, y, is_number, seed, args.ebm_rows, not known)
+            done[seed : seed + 1] = [{**known, **dict(scores)}]
+            _show(name, seed, done[seed])
             write(results, perf_counter() - start, args)
 
 
