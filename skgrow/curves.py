@@ -13,7 +13,7 @@ __all__ = ["Curves", "knots_of"]
 
 ROWS_PER_CHUNK = 4096
 N_BINS = 64  # knots of a column at quantiles; columns of fewer values have one for each
-HEAVY = 0.25  # of a bin: a value of more rows is a knot of its own
+HEAVY = 0.25  # of the rows of a bin: a value of more is a knot of its own
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Curves:
         n_classes : int
         """
         knots = [
-            np.append(knots_of(column, sample_weight, N_BINS, is_codes), np.nan)
+            np.append(knots_of(column, sample_weight, N_BINS, is_codes, HEAVY), np.nan)
             for column, is_codes in zip(X.T, categorical, strict=True)
         ]
         start = np.cumsum([0, *map(len, knots)])
@@ -176,11 +176,11 @@ class Curves:
         return low + share[..., None] * (high - low)
 
 
-def knots_of(column, sample_weight, n_bins, is_codes=False):
+def knots_of(column, sample_weight, n_bins, is_codes=False, heavy=1.0):
     """Knots of one column: all its values if they are few, else quantiles.
 
-    A value that holds more rows than a quarter of a bin is a knot, and so are its
-    neighbours, so that the curve is free there; quantiles are those of the other rows.
+    A value that holds many rows is a knot, and so are its neighbours, so that the curve
+    is free there; quantiles are those of the other rows.
 
     Parameters
     ----------
@@ -190,6 +190,8 @@ def knots_of(column, sample_weight, n_bins, is_codes=False):
     n_bins : int
     is_codes : bool, default=False
         Whether every value gets a knot, however many there are.
+    heavy : float, default=1.0
+        How many rows are many, in the mean number of rows of a bin.
 
     Returns
     -------
@@ -214,14 +216,14 @@ def knots_of(column, sample_weight, n_bins, is_codes=False):
     if is_codes or len(distinct) <= n_bins:
         return distinct
     mass = np.bincount(number, weights=weight)
-    heavy = mass > HEAVY * weight.sum() / n_bins
+    held = mass > heavy * weight.sum() / n_bins
     steps = np.linspace(0, 1, n_bins + 1)
-    light = ~heavy[number]
+    light = ~held[number]
     quantiles = distinct[:0]
     if light.any():
         quantiles = np.quantile(
             column[light], steps, weights=weight[light], method="inverted_cdf"
         )
-    held = np.flatnonzero(heavy)[:, None] + np.array([-1, 0, 1])
+    held = np.flatnonzero(held)[:, None] + np.array([-1, 0, 1])
     held = held[(held >= 0) & (held < len(distinct))]
     return np.unique(np.concatenate([quantiles, distinct[held]]))
