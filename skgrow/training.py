@@ -231,7 +231,8 @@ class _Stopper:
         total = mass = 0.0
         with torch.inference_mode():
             for rows in self.rows.split(CHUNK_ROWS, dim=1):  # (n_judged, rows)
-                inputs = X[rows[:, None], regions[:, :, None]]
+                pairs = zip(rows, regions, strict=True)
+                inputs = torch.stack([X[own][:, columns].T for own, columns in pairs])
                 inputs = inputs.reshape(*self.bank.regions.shape, -1)
                 logits = training_logits(inputs, weights, biases, self.n_replicas)
                 if self.n_judged == 1:
