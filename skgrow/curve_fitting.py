@@ -224,9 +224,9 @@ class _Problem:
         """
         level, values = self._parts(point)
         step = _search_step(len(self.y), len(self.curves))
-        design, y, share = self.design[::step], self.y[::step], share[::step]
+        design, y, share = self.design[::step], self.y[::step], step * share[::step]
         logits = (design @ values + level) @ self.to_class
-        bent = self.loss.residual(logits, y, share / share.sum()).curvature.mean(axis=1)
+        bent = self.loss.residual(logits, y, share).curvature.mean(axis=1)
         low, high = design.data.reshape(-1, 2).T  # (n_rows * n_columns,)
         product = low * high * np.repeat(bent, len(self.curves))
         below = np.bincount(design.indices[::2], product, len(values))

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
-
-from skgrow.bank import row_chunks
+from sklearn.utils import gen_batches
 
 __all__ = ["Curves", "knots_of"]
 
@@ -148,7 +147,7 @@ class Curves:
         dtype = X.dtype if dtype is None else dtype
         index = np.empty((*X.shape, 2), dtype=np.int32)
         part = np.empty((*X.shape, 2), dtype=dtype)
-        for rows in row_chunks(len(X), ROWS_PER_CHUNK):
+        for rows in gen_batches(len(X), ROWS_PER_CHUNK):
             point, share = self.place(X[rows].astype(dtype, copy=False))
             # A gap is the last point of its column: the one after it is not its own.
             lost = point == self.start[1:] - 1
@@ -164,7 +163,7 @@ class Curves:
     def logits(self, X):
         """Sum of all curves, `(n_rows, n_classes)`."""
         logits = np.empty((len(X), self.values.shape[1]), dtype=self.values.dtype)
-        for rows in row_chunks(len(X), ROWS_PER_CHUNK):
+        for rows in gen_batches(len(X), ROWS_PER_CHUNK):
             logits[rows] = self.design(X[rows]) @ self.values
         return logits
 
@@ -216,14 +215,14 @@ def knots_of(column, sample_weight, n_bins, is_codes=False, heavy=1.0):
     if is_codes or len(distinct) <= n_bins:
         return distinct
     mass = np.bincount(number, weights=weight)
-    held = mass > heavy * weight.sum() / n_bins
+    many = mass > heavy * weight.sum() / n_bins
     steps = np.linspace(0, 1, n_bins + 1)
-    light = ~held[number]
+    light = ~many[number]
     quantiles = distinct[:0]
     if light.any():
         quantiles = np.quantile(
             column[light], steps, weights=weight[light], method="inverted_cdf"
         )
-    held = np.flatnonzero(held)[:, None] + np.array([-1, 0, 1])
+    held = np.flatnonzero(many)[:, None] + np.array([-1, 0, 1])
     held = held[(held >= 0) & (held < len(distinct))]
     return np.unique(np.concatenate([quantiles, distinct[held]]))

@@ -157,12 +157,19 @@ def test_of_a_large_table_strengths_are_tried_on_some_rows(monkeypatch):
     assert abs(loss - slow) < 0.002
 
 
-def test_values_that_no_row_of_weight_has_are_no_trouble():
+@pytest.mark.parametrize("n", [4, 5, 7, 12])
+def test_values_that_no_row_of_weight_has_are_no_trouble(n):
     X, y, weight = rows()
-    X[:, 1] = np.where(np.arange(len(X)) < 5, X[:, 1], np.nan)
-    weight[:5] = 1e-300
+    number = np.arange(len(X))
+    X[:, 1] = np.where(number < n, number, np.nan)
+    weight[:n] = 1e-300
     curves, _ = fit_curves(
-        X, y, weight, np.array([False, False, True]), CROSS_ENTROPY, **PLAIN
+        X,
+        y,
+        weight,
+        np.array([False, False, True]),
+        CROSS_ENTROPY,
+        **{**PLAIN, "n_replicas": 4},
     )
     assert np.isfinite(curves.values).all()
     assert np.abs(curves.values).max() < 3

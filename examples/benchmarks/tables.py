@@ -1,4 +1,4 @@
-"""Tables: our networks beside boosting machines, trees and linear models, in one run.
+"""Tables: our networks beside boosting machines, trees and linear models.
 
     python examples/benchmarks/tables.py --data DIR --output docs/tables
     python examples/benchmarks/tables.py --data DIR --output docs/tables --resume
@@ -13,7 +13,7 @@ seeds and tables that it lacks, on the same machine. With `--ours` our networks 
 anew where it has them, which a new version of skgrow asks for and no other model does.
 
 All models have their default settings, and test rows are read once, for the table. Every
-model has the whole machine; seconds are those of this run.
+model has the whole machine; seconds are those of the call that fitted it.
 """
 
 from __future__ import annotations
@@ -315,6 +315,8 @@ def main():
     warnings.simplefilter("ignore")  # of models that stop early
     if args.resume and args.output is None:
         parser.error("--resume needs --output, the folder of the earlier run")
+    if args.ours and not args.resume:
+        parser.error("--ours needs --resume; without it all models are fitted anyway")
     seconds, results = earlier(args) if args.resume else (0, {})
     start = perf_counter() - seconds
     data = list(tables(None if args.quick else args.data, args.names))
