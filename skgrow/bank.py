@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +10,9 @@ import numpy as np
 import torch
 
 __all__ = [
+    "BankRunner",
     "BranchBank",
+    "Gather",
     "LayerStack",
     "features_major",
     "input_columns",
@@ -19,9 +20,14 @@ __all__ = [
     "training_logits",
 ]
 
-# Rows a product works on at once: measured fastest where one layer of all branches
-# stays in a core's cache, and it bounds the memory of every forward pass.
+# Rows of a training or validation step, and of samples that estimate a mean.
 CHUNK_ROWS = 512
+# What a forward pass works on at once: measured fastest where two layers of a chunk stay
+# in the caches of two cores. It bounds the memory of every forward pass.
+BRANCHES_PER_CHUNK = 128
+LAYER_BYTES = 9 * 2**17
+LEAST_CHUNK_ROWS, MOST_CHUNK_ROWS = 64, 2048
+ROWS_PER_BLOCK = 64  # of a transposition: few enough for a core's first cache
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,10 @@ class BranchBank:
         """All branches made ready to run, a `LayerStack`."""
         return LayerStack(self.weights, self.biases, device)
 
+    def runner(self, device="cpu"):
+        """The sum of all branches made ready to run, a `BankRunner`."""
+        return BankRunner(self, device)
+
     def logits(self, X, device="cpu"):
         """Sum of all branches.
 
@@ -128,14 +138,11 @@ class BranchBank:
         -------
         logits : ndarray of shape (n_samples, n_outputs)
         """
-        stack = self.stack(device)
-        readout = stack.readout.transpose(0, 1).flatten(1)  # all are one product
+        runner = self.runner(device)
         logits = np.empty((len(X), self.n_outputs), dtype=self.dtype)
-        with torch.inference_mode():
-            for rows in row_chunks(len(X)):
-                inputs = input_columns(features_major(X[rows], device), self.regions)
-                hidden = stack.hidden(inputs).flatten(0, 1)
-                logits[rows] = (readout @ hidden).T.cpu().numpy()
+        for rows in row_chunks(len(X), MOST_CHUNK_ROWS):
+            found = runner.logits(features_major(X[rows], device))
+            logits[rows] = found.T.cpu().numpy()
         return logits
 
     def terms(self, X, device="cpu"):
@@ -149,7 +156,7 @@ class BranchBank:
         return terms
 
 
-def features_major(X, device="cpu"):
+def features_major(X, device="cpu", out=None):
     """Inputs as the branches read them: one feature a row, and a row of ones below.
 
     The ones are the input that biases are weights of, see `LayerStack`.
@@ -159,35 +166,54 @@ def features_major(X, device="cpu"):
     X : ndarray of shape (n_rows, n_features)
         Scaled inputs.
     device : str, default="cpu"
+    out : ndarray of shape (n_features + 1, at least n_rows), default=None
+        Memory to use again, which spares the system to hand out new one.
 
     Returns
     -------
     features : Tensor of shape (n_features + 1, n_rows)
     """
-    features = np.empty((X.shape[1] + 1, len(X)), dtype=X.dtype)
-    features[:-1] = X.T
+    if out is None:
+        out = np.empty((X.shape[1] + 1, len(X)), dtype=X.dtype)
+    features = out[:, : len(X)]
+    # Block by block: copied whole, a wide array takes ten times as long.
+    for rows in row_chunks(len(X), ROWS_PER_BLOCK):
+        features[:-1, rows] = X[rows].T
     features[-1] = 1
     return torch.as_tensor(features, device=device)
 
 
-def input_columns(features, columns):
-    """Gather the inputs of branches.
+class Gather:
+    """Gathers the inputs of branches, the row of ones below those of each.
 
     Parameters
     ----------
-    features : Tensor of shape (n_features + 1, rows)
-        From `features_major`.
     columns : ndarray of int64 of shape (..., region_size)
-
-    Returns
-    -------
-    inputs : Tensor of shape (..., region_size + 1, rows)
-        The last of each is the row of ones.
     """
-    unit = np.full((*columns.shape[:-1], 1), len(features) - 1)
-    index = np.concatenate([columns, unit], axis=-1)
-    flat = torch.tensor(index.reshape(-1), device=features.device)
-    return features.index_select(0, flat).reshape(*index.shape, features.shape[1])
+
+    def __init__(self, columns):
+        self.columns, self._index = columns, None
+
+    def __call__(self, features):
+        """Inputs of shape (..., region_size + 1, rows).
+
+        Parameters
+        ----------
+        features : Tensor of shape (n_features + 1, rows)
+            From `features_major`.
+        """
+        if self._index is None:  # made once, for all chunks of rows
+            unit = np.full((*self.columns.shape[:-1], 1), len(features) - 1)
+            index = np.concatenate([self.columns, unit], axis=-1)
+            self._index = torch.tensor(index.reshape(-1), device=features.device)
+        inputs = features.index_select(0, self._index)
+        *leading, region_size = self.columns.shape
+        return inputs.reshape(*leading, region_size + 1, features.shape[1])
+
+
+def input_columns(features, columns):
+    """Inputs `(..., region_size + 1, rows)` of branches, as `Gather` has them."""
+    return Gather(columns)(features)
 
 
 class LayerStack:
@@ -228,7 +254,16 @@ class LayerStack:
             self.hidden_layers.append(_tensor(layer, device))
         readout = np.pad(weights[-1].transpose(0, 2, 1), ((0, 0), (0, 0), (0, 1)))
         self.readout = _tensor(readout, device)  # (branches, n_outputs, n_in + 1)
-        self._scratch = None
+        self._memory, self._scratch = None, []
+
+    @property
+    def chunk_rows(self):
+        """How many rows to work on at once."""
+        layers = (*self.hidden_layers, self.readout)
+        widest = max(layer[..., 0].numel() for layer in layers)
+        n_rows = LAYER_BYTES // (widest * self.readout.element_size())
+        n_rows -= n_rows % LEAST_CHUNK_ROWS
+        return min(max(n_rows, LEAST_CHUNK_ROWS), MOST_CHUNK_ROWS)
 
     def hidden(self, inputs):
         """Last hidden layer, a Tensor `(branches, width + 1, rows)`.
@@ -245,8 +280,9 @@ class LayerStack:
             In scratch memory: the next call writes over it.
         """
         hidden = inputs
-        for i, layer in enumerate(self.hidden_layers):
-            out = self._layer_output(i % 2, layer, inputs.shape[-1])
+        for layer, out in zip(
+            self.hidden_layers, self._hidden_scratch(inputs.shape[-1]), strict=True
+        ):
             if hidden.dim() == 2:
                 torch.mm(layer.flatten(0, 1), hidden, out=out.flatten(0, 1))
             else:
@@ -265,12 +301,53 @@ class LayerStack:
         lowered.readout[:, :, -1] = -threshold
         return lowered
 
-    def _layer_output(self, which, layer, n_rows):
-        shape = (*layer.shape[:2], n_rows)
-        if self._scratch is None or self._scratch.shape[1] < math.prod(shape):
-            widest = max(layer.shape[1] for layer in self.hidden_layers)
-            self._scratch = layer.new_empty((2, layer.shape[0] * widest * n_rows))
-        return self._scratch[which, : math.prod(shape)].view(shape)
+    def _hidden_scratch(self, n_rows):
+        """Where each hidden layer is written; every second one shares its memory."""
+        if self._scratch and self._scratch[0].shape[-1] == n_rows:
+            return self._scratch
+        sizes = [layer[..., 0].numel() * n_rows for layer in self.hidden_layers]
+        largest = max(sizes, default=0)
+        if self._memory is None or self._memory.shape[1] < largest:
+            self._memory = self.readout.new_empty((2, largest))
+        self._scratch = [
+            self._memory[i % 2, :size].view(*layer.shape[:2], n_rows)
+            for i, (layer, size) in enumerate(zip(self.hidden_layers, sizes, strict=True))
+        ]
+        return self._scratch
+
+
+class BankRunner:
+    """The sum of all branches of a bank, ready to run in chunks of branches and rows.
+
+    Parameters
+    ----------
+    bank : BranchBank
+    device : str, default="cpu"
+    """
+
+    def __init__(self, bank, device="cpu"):
+        self.n_outputs = bank.n_outputs
+        self.chunks = []
+        for part in row_chunks(bank.n_branches, BRANCHES_PER_CHUNK):
+            stack = bank.take(part).stack(device)
+            readout = stack.readout.transpose(0, 1).flatten(1)  # all are one product
+            self.chunks.append((Gather(bank.regions[part]), stack, readout))
+
+    @torch.inference_mode()
+    def logits(self, features):
+        """Summed outputs, a Tensor `(n_outputs, n_rows)`.
+
+        Parameters
+        ----------
+        features : Tensor of shape (n_features + 1, n_rows)
+            Scaled inputs, see `features_major`.
+        """
+        total = features.new_zeros((self.n_outputs, features.shape[1]))
+        for inputs_of, stack, readout in self.chunks:
+            for rows in row_chunks(features.shape[1], stack.chunk_rows):
+                hidden = stack.hidden(inputs_of(features[:, rows]))
+                total[:, rows].addmm_(readout, hidden.flatten(0, 1))
+        return total
 
 
 def training_logits(inputs, weights, biases, n_replicas=1):

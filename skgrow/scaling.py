@@ -36,7 +36,9 @@ class PixelScaler:
     def transform(self, X):
         """Map `X` (n_samples, n_features) affinely; the fitted range to [-0.5, 0.5]."""
         X = np.asarray(X)
-        return (X - X.dtype.type(self.middle)) / X.dtype.type(self.spread)
+        scaled = X - X.dtype.type(self.middle)
+        scaled /= X.dtype.type(self.spread)
+        return scaled
 
 
 @dataclass(frozen=True)

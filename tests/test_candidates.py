@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from skgrow.bank import BranchBank, features_major
-from skgrow.growth.candidates import Candidates, FoldedBranches
+from skgrow.growth.candidates import (
+    Candidates,
+    FoldedBranches,
+    count_trunks,
+    new_trunks,
+    outputs_of,
+    trunk_chunks,
+)
 
 N_BRANCHES, SIZE, N_CLASSES, N_FEATURES, N_CANDIDATES = 4, 3, 5, 7, 20
 
@@ -176,3 +183,67 @@ def test_arrays_of_plain_candidates_share_no_memory():
     candidates.threshold[0] = candidates.scale[0, 0] = candidates.lower[0, 0] = 3.0
     assert candidates.gain[0] == candidates.shift[0, 0] == 0
     assert candidates.upper[0, 0] == np.inf
+
+
+def sharing_candidates():
+    """Four trunks, one of them with a map and a bound, used 40 times in all."""
+    rng = np.random.RandomState(4)
+    trunks = mapped_candidates().take([3, 8, 8, 11])
+    trunks.scale[2] += 1  # the same branch and columns through another map
+    trunks.lower[3], trunks.upper[3] = -0.4, 0.4
+    candidates = trunks.take(rng.randint(4, size=40))
+    candidates.branch_class[:] = rng.randint(N_CLASSES, size=40)
+    candidates.target[:] = rng.randint(N_CLASSES, size=40)
+    return candidates
+
+
+def test_candidates_that_share_a_trunk_have_outputs_of_their_own():
+    bank, candidates, X = random_bank(), sharing_candidates(), random_rows(300)
+    folded = FoldedBranches(bank, candidates)
+    assert len(folded.stack.readout) == 4
+    inside = (np.abs(X[:, candidates.columns]) <= 0.4).all(axis=2).T
+    silent = np.isfinite(candidates.upper[:, 0])[:, None] & ~inside
+    expected = np.where(silent, -np.inf, map_then_branch(bank, candidates, X))
+    assert 0 < silent.sum() < silent.size / 2
+    np.testing.assert_allclose(outputs(bank, candidates, X), expected, atol=1e-12)
+
+
+def test_trunk_chunks_cover_all_and_keep_those_that_share_together(monkeypatch):
+    monkeypatch.setattr("skgrow.growth.candidates.BRANCHES_PER_CHUNK", 3)
+    candidates = Candidates.concatenate([plain_candidates(), sharing_candidates()])
+    chunks = trunk_chunks(candidates)
+    assert sorted(np.concatenate(chunks)) == list(range(len(candidates)))
+    counts = [count_trunks(candidates.take(own))[0] for own in chunks]
+    assert max(counts) == 3
+    assert sum(counts) == count_trunks(candidates)[0]  # none is in two chunks
+    assert trunk_chunks(candidates.take([])) == []
+
+
+def test_trunks_and_outputs_are_counted_once():
+    candidates = sharing_candidates()
+    uses = {
+        (*map(tuple, (candidates.columns[m], candidates.scale[m])), candidates.branch[m],
+         candidates.branch_class[m])
+        for m in range(40)
+    }  # fmt: skip
+    assert count_trunks(candidates) == (4, len(uses))
+    assert len(uses) < 40
+    assert count_trunks(candidates.take([])) == (0, 0)
+
+
+def test_outputs_of_trunks_are_all_of_them_once():
+    every = outputs_of(sharing_candidates(), N_CLASSES)
+    assert count_trunks(every) == (4, 4 * N_CLASSES)
+    assert len(every) == 4 * N_CLASSES
+    assert len(outputs_of(sharing_candidates().take([]), N_CLASSES)) == 0
+
+
+def test_new_trunks_are_those_that_are_not_present():
+    plain = plain_candidates()
+    present = outputs_of(plain.take([2, 5]), N_CLASSES)
+    asked = Candidates.concatenate([plain, plain])
+    trunk = new_trunks(asked, present)
+    assert np.flatnonzero(trunk < 0).tolist() == [2, 5, 22, 25]
+    np.testing.assert_array_equal(trunk[:N_CANDIDATES], trunk[N_CANDIDATES:])
+    assert len(np.unique(trunk)) == N_CANDIDATES - 1
+    assert (new_trunks(plain, present.take([])) >= 0).all()

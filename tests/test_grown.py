@@ -62,7 +62,7 @@ def test_grown_branches_in_many_chunks_of_rows():
 
 
 def test_network_logits_are_bank_plus_grown_plus_intercept():
-    grown, (X, *_) = random_grown(20), random_rows(2100)  # two chunks of 2048 rows
+    grown, (X, *_) = random_grown(20), random_rows(2100)  # three chunks of rows
     bank, intercept = random_bank(seed=9), np.array([1.0, -2.0, 0.5])
     logits = Network(bank, grown, intercept).logits(X, Halves())
     some = [0, 1000, 2047, 2048, 2099]

@@ -8,6 +8,7 @@ from plain_growth import (
 )
 
 from skgrow.growth.selection import (
+    CHEAP,
     DAMPING,
     PICKS_PER_REFRESH,
     Ballot,
@@ -27,7 +28,8 @@ def test_select_stagewise_in_a_plain_loop():
     values[20:] = values[:5]  # copies
     target[20:] = target[:5]
     given = logits.copy()
-    picks = select_stagewise(values, target, logits, y, weight, n_picks=12)
+    trunk = rng.randint(-1, 9, size=m)
+    picks = select_stagewise(values, target, trunk, logits, y, weight, n_picks=12)
     np.testing.assert_array_equal(logits, given)
     scores, expected, trials = given.copy(), [], [None] * m
     for i in range(12):
@@ -35,7 +37,11 @@ def test_select_stagewise_in_a_plain_loop():
         for j, (v, t) in enumerate(zip(values, target, strict=True)):
             if i % PICKS_PER_REFRESH == 0 or t == target[expected[-1]]:
                 trials[j] = plain_gain_and_step(v, now, t)
-        gains = [0 if i in expected else gain for i, (gain, _) in enumerate(trials)]
+        cheap = {-1, *trunk[expected]}
+        gains = [
+            0 if i in expected else gain * (CHEAP if trunk[i] in cheap else 1)
+            for i, (gain, _) in enumerate(trials)
+        ]
         best = int(np.argmax(gains))
         expected.append(best)
         h = now.curvature[:, target[best]]
@@ -121,7 +127,9 @@ def test_select_stagewise_stops_when_no_gain_is_left():
     _, y, logits, weight = random_rows(60)
     values = np.stack([(y == 1) * 1.0, (y == 0) * 1.0, np.zeros(60)])
     target = np.array([1, 2, 0])
-    picks = select_stagewise(values, target, logits, y, weight, n_picks=9)
+    trunk = np.arange(3)
+    picks = select_stagewise(values, target, trunk, logits, y, weight, n_picks=9)
     assert picks.tolist() == [0]  # the second is against its class, the third silent
-    none = select_stagewise(values[:0], target[:0], logits, y, weight, n_picks=9)
+    few = values[:0], target[:0], trunk[:0]
+    none = select_stagewise(*few, logits, y, weight, n_picks=9)
     assert none.tolist() == []

@@ -29,7 +29,7 @@ from skgrow.bank import BranchBank, features_major
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import find_clusters
 from skgrow.growth.matching import propose_matches
-from skgrow.growth.screening import screen_folded
+from skgrow.growth.screening import Scorer, screen_folded
 from skgrow.losses import CROSS_ENTROPY, Residual
 from skgrow.scaling import fit_scaler
 from skgrow.training import TrainingData, TrainingPlan, train_bank
@@ -195,8 +195,9 @@ def candidate_number(bank, candidates, regions):
 
 def gain_on(bank, candidates, rows):
     """Fall of the loss for the best class, the mean output being the threshold."""
+    scorer = Scorer(rows.residual)
     gains = [
-        screen_folded(bank, candidates.take(chunk), rows.features, rows.residual)[0]
+        screen_folded(bank, candidates.take(chunk), rows.features, scorer)[0]
         for chunk in gen_batches(len(candidates), 128)
     ]
     return np.concatenate(gains).max(axis=1)

@@ -157,8 +157,9 @@ class Bench:
 
         def run():
             select_stagewise(
-                values, uses.target, self.zeros, self.y, self.weight, n_picks=n_picks
-            )
+                values, uses.target, np.arange(n), self.zeros, self.y, self.weight,
+                n_picks=n_picks,
+            )  # fmt: skip
 
         return Part("selection, 100 picks", 3 * judged * self.sizes.n_rows, run)
 

@@ -12,9 +12,20 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from skgrow.bank import LayerStack, input_columns
+from skgrow.bank import BRANCHES_PER_CHUNK, Gather, LayerStack, row_chunks
 
-__all__ = ["Candidates", "FoldedBranches", "folded_layers"]
+__all__ = [
+    "Candidates",
+    "FoldedBranches",
+    "count_trunks",
+    "folded_layers",
+    "new_trunks",
+    "outputs_of",
+    "trunk_chunks",
+]
+
+# What the hidden layers of a candidate depend on: the branch, what it reads and how.
+TRUNK_OF = ("branch", "columns", "scale", "shift", "lower", "upper")
 
 
 @dataclass(frozen=True)
@@ -98,10 +109,49 @@ class Candidates:
         return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
 
+def trunk_chunks(candidates):
+    """Index arrays that cover the candidates, those that share a trunk side by side.
+
+    Candidates of one branch on the same columns, through the same map and bound, share
+    its hidden layers, the *trunk*. A chunk has at most `BRANCHES_PER_CHUNK` of them, and
+    trunks of as many outputs stand together.
+    """
+    first, trunk = _distinct(candidates, TRUNK_OF)
+    needed = np.unique(np.column_stack([trunk, candidates.branch_class]), axis=0)
+    n_outputs = np.bincount(needed[:, 0], minlength=len(first))
+    place = np.argsort(np.argsort(n_outputs, kind="stable"))[trunk]
+    order = np.argsort(place, kind="stable")
+    starts = [part.start for part in row_chunks(len(first), BRANCHES_PER_CHUNK)]
+    return np.split(order, np.searchsorted(place[order], starts[1:])) if starts else []
+
+
+def outputs_of(candidates, n_outputs):
+    """Every output of the candidates' trunks, as new plain or matched candidates."""
+    first, _ = _distinct(candidates, TRUNK_OF)
+    every = candidates.take(np.repeat(first, n_outputs))
+    branch_class = np.tile(np.arange(n_outputs), len(first))
+    return replace(every, branch_class=branch_class)
+
+
+def new_trunks(candidates, present):
+    """Number of each candidate's trunk, -1 for those that `present` have too."""
+    both = Candidates.concatenate([present, candidates])
+    trunk = _distinct(both, TRUNK_OF)[1]
+    own = trunk[len(present) :]
+    return np.where(np.isin(own, trunk[: len(present)]), -1, own)
+
+
+def count_trunks(candidates):
+    """How many different trunks the candidates have, and how many different outputs."""
+    by = TRUNK_OF, (*TRUNK_OF, "branch_class")
+    return tuple(len(_distinct(candidates, names)[0]) for names in by)
+
+
 class FoldedBranches:
     """Candidates made ready to run: the input map folded into the first layer.
 
     `W' = W * scale`, `b' = b + shift @ W`, formula (C.7), so that `f'(x_r) == f(x_b)`.
+    Those that share a trunk share its work.
 
     Parameters
     ----------
@@ -112,17 +162,25 @@ class FoldedBranches:
     """
 
     def __init__(self, bank, candidates, device="cpu"):
-        self.columns = candidates.columns
+        first, trunk = _distinct(candidates, TRUNK_OF)
+        classes, self.output = _outputs_of_trunks(trunk, candidates.branch_class)
         self.device = device
-        weights, biases = folded_layers(bank, candidates)
-        each = np.arange(len(candidates))
-        readout = weights[-1][each, :, candidates.branch_class]  # (m, width)
-        weights[-1] = readout[:, :, None]
+        trunks = candidates.take(first)
+        self.inputs_of = Gather(trunks.columns)
+        weights, biases = folded_layers(bank, trunks)
+        each = np.arange(len(first))[:, None]
+        weights[-1] = weights[-1][each, :, classes].transpose(0, 2, 1)
         self.stack = LayerStack(weights, biases, device)
+        if self.output is not None:
+            self.output = self._tensor(self.output)
         self.bounds = None
-        if candidates.bounded:
-            both = (candidates.lower, candidates.upper)
+        if trunks.bounded:
+            both = (trunks.lower, trunks.upper)
             self.bounds = [self._tensor(bound[:, :, None]) for bound in both]
+
+    def chunks(self, n_rows):
+        """Slices of the rows to work on at once."""
+        return row_chunks(n_rows, self.stack.chunk_rows)
 
     def outputs(self, features):
         """Output of every candidate.
@@ -137,17 +195,49 @@ class FoldedBranches:
         outputs : Tensor of shape (n_candidates, rows)
             Minus infinity outside the input bound: below every threshold.
         """
-        inputs = input_columns(features, self.columns)  # (m, region_size + 1, rows)
-        outputs = self.stack.outputs(inputs)[:, 0]
+        inputs = self.inputs_of(features)  # (trunks, region_size + 1, rows)
+        outputs = self.stack.outputs(inputs)  # (trunks, outputs of one, rows)
         if self.bounds is not None:
             lower, upper = self.bounds
             inputs = inputs[:, :-1]
-            outside = ((inputs < lower) | (inputs > upper)).any(dim=1)
+            outside = ((inputs < lower) | (inputs > upper)).any(dim=1, keepdim=True)
             outputs.masked_fill_(outside, -torch.inf)
-        return outputs
+        outputs = outputs.flatten(0, 1)
+        return outputs if self.output is None else outputs.index_select(0, self.output)
 
     def _tensor(self, array):
         return torch.tensor(np.ascontiguousarray(array), device=self.device)
+
+
+def _distinct(candidates, names):
+    """First candidate of each distinct one by these names, and the number of each's."""
+    parts = [getattr(candidates, name) for name in names]
+    table = np.column_stack([part.astype(np.float64) for part in parts])
+    _, first, number = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    return first, number.reshape(-1)
+
+
+def _outputs_of_trunks(trunk, branch_class):
+    """The branch classes that each trunk needs, and where each candidate's output is.
+
+    Returns
+    -------
+    classes : ndarray of int64 of shape (n_trunks, n_outputs)
+        As many for each as the one with most needs, the first of its own repeated.
+    output : ndarray of int64 of shape (n_candidates,) or None
+        Place among all outputs, trunk by trunk; None where candidate and output agree.
+    """
+    needed, which = np.unique(
+        np.column_stack([trunk, branch_class]), axis=0, return_inverse=True
+    )
+    start = np.searchsorted(needed[:, 0], np.arange(trunk.max(initial=-1) + 1))
+    place = np.arange(len(needed)) - start[needed[:, 0]]
+    n_outputs = place.max(initial=0) + 1
+    classes = np.repeat(needed[start, 1][:, None], n_outputs, axis=1)
+    classes[needed[:, 0], place] = needed[:, 1]
+    output = (needed[:, 0] * n_outputs + place)[which.reshape(-1)]
+    same = np.array_equal(output, np.arange(classes.size))
+    return classes, None if same else output
 
 
 def folded_layers(bank, candidates):

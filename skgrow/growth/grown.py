@@ -9,14 +9,16 @@ import torch
 
 from skgrow.bank import BranchBank, features_major, row_chunks
 from skgrow.curves import Curves
-from skgrow.growth.candidates import Candidates, FoldedBranches
+from skgrow.growth.candidates import (
+    Candidates,
+    FoldedBranches,
+    count_trunks,
+    trunk_chunks,
+)
 
 __all__ = ["GrownBranches", "GrownRunner", "Network"]
 
-BRANCHES_PER_CHUNK = 128
-# What an output depends on: the columns, the branch with its output, the input map.
-OUTPUT_OF = ("columns", "branch", "branch_class", "scale", "shift", "lower", "upper")
-ROWS_PER_CHUNK = 2048  # rows scaled at a time when predicting
+ROWS_PER_CHUNK = 768  # rows scaled at a time when predicting: some MB of pixels
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,14 @@ class GrownBranches:
 
     @property
     def n_multiply_adds(self):
-        """Multiply-adds to predict one row: the trunk, one output and the mask."""
-        per_branch = sum(w[0].size for w in self.bank.weights[:-1])
-        return len(self) * (per_branch + self.bank.weights[-1].shape[1] + 1)
+        """Multiply-adds to predict one row: trunks, outputs and masks.
+
+        Branches that read the same through the same map share a trunk, and an output
+        where they differ in threshold or mask alone.
+        """
+        trunks, outputs = count_trunks(self.uses)
+        trunk = sum(w[0].size for w in self.bank.weights[:-1])
+        return trunks * trunk + outputs * self.bank.weights[-1].shape[1] + len(self)
 
     def take(self, index):
         """The branches at `index` (an index array, a mask or a slice)."""
@@ -120,9 +127,6 @@ class GrownBranches:
 class GrownRunner:
     """Grown branches made ready to run, in chunks of branches and rows.
 
-    Branches that differ in threshold or mask alone, as votes elected twice, share one
-    output.
-
     Parameters
     ----------
     grown : GrownBranches
@@ -131,16 +135,11 @@ class GrownRunner:
     """
 
     def __init__(self, grown, device, n_classes):
-        first, output = _distinct_outputs(grown.uses)
-        order = np.argsort(output, kind="stable")
         self.n_branches, self.n_classes = len(grown), n_classes
-        self.chunks = []
-        for part in row_chunks(len(first), BRANCHES_PER_CHUNK):
-            ends = np.searchsorted(output[order], [part.start, part.stop])
-            own = order[slice(*ends)]
-            folded = FoldedBranches(grown.bank, grown.uses.take(first[part]), device)
-            chunk = grown.take(own), output[own] - part.start
-            self.chunks.append(_Chunk(own, folded, *chunk, device, n_classes))
+        self.chunks = [
+            _Chunk(own, grown.take(own), device, n_classes)
+            for own in trunk_chunks(grown.uses)
+        ]
 
     def contributions(self, features):
         """What each branch adds to its target class.
@@ -166,31 +165,29 @@ class GrownRunner:
         total = features.new_zeros((self.n_classes, features.shape[1]))
         for rows, chunk in self._work(features):
             value, spoken = chunk.values(features[:, rows])
-            total[:, rows] += chunk.scale_to_class @ value
-            total[:, rows] += chunk.bias_to_class @ spoken
+            total[:, rows].addmm_(chunk.scale_to_class, value)
+            total[:, rows].addmm_(chunk.bias_to_class, spoken)
         return total
 
     def _work(self, features):
-        for rows in row_chunks(features.shape[1]):
-            for chunk in self.chunks:
+        for chunk in self.chunks:
+            for rows in chunk.folded.chunks(features.shape[1]):
                 yield rows, chunk
 
 
 class _Chunk:
-    """Some distinct outputs, and the branches `own` that use them."""
+    """The branches `own`, made ready to run."""
 
-    def __init__(self, own, folded, branches, output, device, n_classes):
+    def __init__(self, own, branches, device, n_classes):
         def column(array):
             # A copy: read-only arrays (memory maps) must never be shared with torch.
             return torch.tensor(array, device=device)[:, None]
 
-        self.own, self.folded = torch.tensor(own, device=device), folded
+        self.own = torch.tensor(own, device=device)
+        self.folded = FoldedBranches(branches.bank, branches.uses, device)
         self.threshold = column(branches.uses.threshold)  # (n_own, 1)
         self.scale = column(branches.scale / branches.span)
         self.bias = column(branches.bias)
-        self.output = None
-        if not np.array_equal(output, np.arange(len(own))):
-            self.output = torch.tensor(output, device=device)
         target = torch.tensor(branches.uses.target, device=device)
         to_class = torch.nn.functional.one_hot(target, n_classes).T  # (n_classes, n_own)
         self.scale_to_class = to_class * self.scale.T
@@ -199,19 +196,8 @@ class _Chunk:
     @torch.inference_mode()
     def values(self, features):
         """`relu(output - threshold)` `(n_own, rows)`, and 1 where it is not 0."""
-        value = self.folded.outputs(features)
-        if self.output is not None:
-            value = value.index_select(0, self.output)
-        value = value.sub_(self.threshold).relu_()
-        return value, (value > 0).to(value.dtype)
-
-
-def _distinct_outputs(uses):
-    """First use of each distinct output, and the number of each use's output."""
-    parts = [getattr(uses, name) for name in OUTPUT_OF]
-    table = np.column_stack([part.astype(np.float64) for part in parts])
-    _, first, output = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    return first, output.reshape(-1)
+        value = self.folded.outputs(features).sub_(self.threshold).relu_()
+        return value, value.sign()
 
 
 @dataclass(frozen=True)
@@ -262,15 +248,16 @@ class Network:
     def logits(self, X, scaler, device="cpu", with_bank=True):
         """Logits of raw inputs `X` (n_samples, n_features), in chunks of rows."""
         logits = np.empty((len(X), len(self.intercept)), dtype=self.bank.dtype)
-        runner = self.grown.runner(device)
+        runners = [self.bank.runner(device)] if with_bank else []
+        if len(self.grown):
+            runners.append(self.grown.runner(device))
+        n_rows = min(len(X), ROWS_PER_CHUNK)
+        memory = np.empty((X.shape[1] + 1, n_rows), dtype=self.bank.dtype)
         for rows in row_chunks(len(X), ROWS_PER_CHUNK):
-            scaled = scaler.transform(X[rows])
             logits[rows] = self.intercept
-            if with_bank:
-                logits[rows] += self.bank.logits(scaled, device)
             if self.curves is not None:
                 logits[rows] += self.curves.logits(X[rows])
-            if len(self.grown):
-                added = runner.logits(features_major(scaled, device))
-                logits[rows] += added.T.cpu().numpy()
+            features = features_major(scaler.transform(X[rows]), device, memory)
+            for runner in runners:
+                logits[rows] += runner.logits(features).T.cpu().numpy()
         return logits

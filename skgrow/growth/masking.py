@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skgrow.bank import row_chunks
+from skgrow.growth.candidates import new_trunks
 from skgrow.growth.grown import Network
 from skgrow.growth.rows import SelectionSet, scores_of
 from skgrow.growth.screening import threshold_values
@@ -59,9 +60,10 @@ class Masking:
         """
         now, n_before, n_picked = self, len(self.network.grown), 0
         while len(now.network.grown) < n_before + n_picks:
-            rows = qualified.rows
+            rows, uses = qualified.rows, qualified.branches.uses
             picks = select_stagewise(
-                qualified.values, qualified.branches.uses.target, now.logits[rows],
+                qualified.values, uses.target,
+                new_trunks(uses, now.network.grown.uses), now.logits[rows],
                 self.selection.y[rows], self.selection.sample_weight[rows],
                 n_picks=n_before + n_picks - len(now.network.grown),
                 loss=self.selection.loss,

@@ -21,7 +21,7 @@ from skgrow.bank import BranchBank, input_columns
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import MIN_SPREAD, Clusters
 from skgrow.growth.parallel import run_jobs
-from skgrow.growth.screening import screen_folded
+from skgrow.growth.screening import Scorer, screen_folded
 from skgrow.losses import Residual
 
 __all__ = ["RANKINGS", "partial_average_distance", "propose_matches", "transfer"]
@@ -366,8 +366,9 @@ def _rank_by_capture(source, rows, view):
 def _rank_by_gain(source, rows, view):
     """Newton gain of the branch itself, read through the match, for its best class."""
     features = rows.tensor
+    scorer = Scorer(rows.residual, features.device)
     score = [
-        screen_folded(source.bank, view.table.take(chunk), features, rows.residual)[0]
+        screen_folded(source.bank, view.table.take(chunk), features, scorer)[0]
         for chunk in gen_batches(len(view.table), MATCHES_PER_CHUNK)
     ]
     return np.concatenate(score).max(axis=1)

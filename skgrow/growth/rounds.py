@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from skgrow.growth.candidates import Candidates
+from skgrow.growth.candidates import Candidates, outputs_of
 from skgrow.growth.grown import GrownBranches
 from skgrow.growth.matching import propose_matches
 from skgrow.growth.qualification import qualify, scan_thresholds
@@ -194,7 +194,10 @@ def grow_round(standing, selection, plan, *, n_picks, round_number, random_state
     bank, logits = standing.network.grown.bank, standing.logits
     now = selection.residual(logits, search)
     sources = bank.take(slice(plan.n_sources))
-    screened, n_screened = _search(sources, now, selection, plan, search, random_state)
+    uses = standing.network.grown.uses
+    screened, n_screened = _search(
+        sources, now, selection, plan, search, uses, random_state
+    )
     # Shares of delta that sum to delta over all rounds: 1/2 + 1/6 + 1/12 + ... = 1
     n_tested = plan.n_verified * (round_number + 1) * (round_number + 2)
     asked = np.log(n_tested / plan.delta)
@@ -232,8 +235,12 @@ def _draw_rows(pool, search_rows, random_state):
     return np.sort(rows[:n_search]), np.sort(verify)
 
 
-def _search(bank, now, selection, plan, rows, random_state):
-    """Screened candidates of this round's regions, and how many were looked at."""
+def _search(bank, now, selection, plan, rows, uses, random_state):
+    """Screened candidates of this round's regions, and how many were looked at.
+
+    Among them are all outputs of the trunks that `uses` evaluate already: to use one
+    more of those costs next to nothing when predicting.
+    """
     n_regions = min(plan.search_regions, len(plan.regions))
     drawn = random_state.permutation(len(plan.regions))[:n_regions]
     drawn = np.sort(drawn)
@@ -262,6 +269,15 @@ def _search(bank, now, selection, plan, rows, random_state):
             )
         )
         n_looked_at += len(matched)
+    # Votes are cheap beside their search; "clusters" is for the paper's candidates alone.
+    if len(uses) and not plan.vote and plan.matching != "clusters":
+        present = outputs_of(uses, bank.n_outputs)
+        parts.append(
+            screen_matched(
+                bank, features, now, present, vote=plan.vote, n_jobs=plan.n_jobs
+            )
+        )
+        n_looked_at += len(present)
     return Candidates.concatenate(parts), n_looked_at
 
 

@@ -17,11 +17,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from skgrow.bank import CHUNK_ROWS, input_columns, row_chunks
-from skgrow.growth.candidates import Candidates, FoldedBranches
+from skgrow.bank import BRANCHES_PER_CHUNK, CHUNK_ROWS, input_columns, row_chunks
+from skgrow.growth.candidates import Candidates, FoldedBranches, trunk_chunks
 from skgrow.growth.parallel import run_jobs
 
 __all__ = [
+    "Scorer",
     "gain_and_step",
     "candidate_outputs",
     "newton_gain",
@@ -37,7 +38,8 @@ __all__ = [
 MIN_SUPPORT = 30  # of 300 rows or more; a tenth of fewer
 # Fixed sizes, so that chunking never depends on n_jobs.
 REGIONS_PER_JOB = 4  # some MB of columns on 16,000 rows
-CANDIDATES_PER_CHUNK = 128
+# Columns of a product in whole vectors of the processor: narrower ones take no less time.
+COLUMN_BLOCK = 16
 
 
 def screen_plain(
@@ -97,22 +99,25 @@ def screen_matched(bank, features, residual, candidates, *, vote=False, n_jobs=N
     candidates : Candidates
         Those of positive gain, with target, threshold and gain filled in.
     """
-    chunks = row_chunks(len(candidates), CANDIDATES_PER_CHUNK)
-    parts = [candidates.take(chunk) for chunk in chunks]
+    chunks = trunk_chunks(candidates)
 
     def jobs():  # matched candidates come from few regions, so from few columns
-        for part in parts:
+        for own in chunks:
+            part = candidates.take(own)
             used, place = np.unique(part.columns, return_inverse=True)
             place = place.reshape(part.columns.shape)
             yield replace(part, columns=place), input_columns(features, used)
 
     found = run_jobs(_screen_part, (bank, residual, vote), jobs, n_jobs)
-    filled = [_fill(part, *scores) for part, scores in zip(parts, found, strict=True)]
-    return Candidates.concatenate([candidates.take([]), *filled])
+    gain = np.zeros((len(candidates), residual.gradient.shape[1]), dtype=bank.dtype)
+    threshold = np.zeros(len(candidates), dtype=bank.dtype)
+    for own, scores in zip(chunks, found, strict=True):
+        gain[own], threshold[own] = scores
+    return _fill(candidates, gain, threshold)
 
 
 @torch.inference_mode()
-def screen_folded(bank, candidates, features, residual, vote=False):
+def screen_folded(bank, candidates, features, scorer, vote=False):
     """Gain of each candidate for every class, with its mean output as threshold.
 
     Parameters
@@ -120,7 +125,11 @@ def screen_folded(bank, candidates, features, residual, vote=False):
     bank : BranchBank
     candidates : Candidates
         A chunk of them: all are worked on at once.
-    features, residual, vote :
+    features : Tensor of shape (n_features + 1, n_rows)
+        Scaled inputs of the screening rows, see `bank.features_major`.
+    scorer : Scorer
+        Of the same rows.
+    vote : bool, default=False
         As for `screen_plain`.
 
     Returns
@@ -131,11 +140,10 @@ def screen_folded(bank, candidates, features, residual, vote=False):
     folded = FoldedBranches(bank, candidates, features.device)
     threshold = _mean_inside(folded.outputs(features[:, :CHUNK_ROWS]))[:, None]
     values = (
-        spoken(folded.outputs(features[:, rows]) - threshold, vote)
-        for rows in row_chunks(len(residual))
-    )  # (candidates, rows)
-    gain = _gains(values, residual, features.device)
-    return gain, threshold[:, 0].cpu().numpy()
+        (rows, spoken(folded.outputs(features[:, rows]).sub_(threshold), vote))
+        for rows in folded.chunks(features.shape[1])
+    )
+    return scorer.gains(values), threshold[:, 0].cpu().numpy()
 
 
 def spoken(above, vote):
@@ -163,10 +171,10 @@ def candidate_outputs(bank, candidates, features):
     n_rows = features.shape[1]
     outputs = np.empty((len(candidates), n_rows), dtype=bank.dtype)
     with torch.inference_mode():
-        for part in row_chunks(len(candidates), CANDIDATES_PER_CHUNK):
-            folded = FoldedBranches(bank, candidates.take(part), features.device)
-            for rows in row_chunks(n_rows):
-                outputs[part, rows] = folded.outputs(features[:, rows]).cpu().numpy()
+        for own in trunk_chunks(candidates):
+            folded = FoldedBranches(bank, candidates.take(own), features.device)
+            for rows in folded.chunks(n_rows):
+                outputs[own, rows] = folded.outputs(features[:, rows]).cpu().numpy()
     return outputs
 
 
@@ -211,36 +219,114 @@ def gain_and_step(block, square, residual, t):
     return newton_gain(gradient, curvature) / len(residual), gradient / curvature
 
 
+class Scorer:
+    """Gains of what candidates say, for all classes at once.
+
+    Parameters
+    ----------
+    residual : Residual
+        What the scores leave to be done on the screening rows.
+    device : str or torch.device, default="cpu"
+    """
+
+    def __init__(self, residual, device="cpu"):
+        parts = residual.gradient, residual.membership, residual.curvature
+        ones = np.ones((len(residual), 1), dtype=parts[0].dtype)
+        # What `v` and `v^2` are multiplied by: (n_rows, 3 K) and (n_rows, K + 1)
+        self.linear, self.squared = (
+            torch.as_tensor(_side_by_side(some), device=device)
+            for some in (parts, (residual.curvature, ones))
+        )
+        self.n_rows = len(residual)
+        self.totals = [part.sum(axis=0) for part in parts]
+
+    def gains(self, chunks):
+        """Gains `(m, n_classes)`, 0 where condition (3) or the support fails.
+
+        Parameters
+        ----------
+        chunks : iterable of (slice, Tensor of shape (m, rows))
+            Rows, and what the candidates say there, which is overwritten.
+        """
+        sums = None
+        for rows, values in chunks:
+            parts = self.linear[rows], self.squared[rows]
+            if sums is None:
+                sums = [values.new_zeros((len(values), p.shape[1])) for p in parts]
+            sums[0].addmm_(values, parts[0])
+            sums[1].addmm_(values.square_(), parts[1])
+        return self._of_sums(*(s.cpu().numpy() for s in sums))
+
+    def _of_sums(self, linear, squared):
+        gradient_sum, class_weight, curvature_sum = self.totals
+        n_classes, n_rows = len(class_weight), self.n_rows
+        gradient, by_class, curved = np.split(linear[:, : 3 * n_classes], 3, axis=-1)
+        squared = squared[:, : n_classes + 1]
+        total_curvature = np.maximum(curvature_sum, 1e-12)
+        gradient = gradient - curved * (gradient_sum / total_curvature)
+        variance = squared[:, :-1] - curved**2 / total_curvature
+        gains = newton_gain(gradient / n_rows, variance / n_rows)
+        support = by_class.sum(axis=-1) ** 2 / np.maximum(squared[:, -1], 1e-12)
+        # (3): only the class with the highest mean contribution can be the target.
+        means = by_class / np.maximum(class_weight, 1e-12)
+        highest = means == means.max(axis=-1, keepdims=True)
+        enough = min(MIN_SUPPORT, 0.1 * n_rows)
+        # A variance that is all rounding would make the largest gain of all.
+        sound = variance > 1e-4 * squared[:, :-1]
+        return np.where(highest & sound & (support[:, None] >= enough), gains, 0)
+
+
+def _side_by_side(parts):
+    """Columns of all parts, and zeros up to a whole number of blocks."""
+    n_columns = sum(part.shape[1] for part in parts)
+    n_columns += -n_columns % COLUMN_BLOCK
+    columns = np.zeros((len(parts[0]), n_columns), dtype=parts[0].dtype)
+    start = 0
+    for part in parts:
+        columns[:, start : start + part.shape[1]] = part
+        start += part.shape[1]
+    return columns
+
+
 def _screen_part(bank, residual, vote, candidates, features):
-    return screen_folded(bank, candidates, features, residual, vote)
+    scorer = Scorer(residual, features.device)
+    return screen_folded(bank, candidates, features, scorer, vote)
 
 
 @torch.inference_mode()
 def _screen_regions(bank, residual, n_keep, vote, regions, columns, all_inputs):
-    stack = bank.stack(all_inputs.device)
+    scorer = Scorer(residual, all_inputs.device)
+    stacks = [
+        bank.take(part).stack(all_inputs.device)
+        for part in row_chunks(bank.n_branches, BRANCHES_PER_CHUNK)
+    ]
     parts = []
     # inputs: (region_size + 1, n_rows)
     for region, where, inputs in zip(regions, columns, all_inputs, strict=True):
-        first = stack.outputs(inputs[:, :CHUNK_ROWS])
-        threshold = first.mean(dim=2)  # (branches, K)
-        lowered = stack.lowered(threshold)
-        values = (
-            spoken(lowered.outputs(chunk).flatten(0, 1), vote)
-            for chunk in inputs.split(CHUNK_ROWS, dim=1)
-        )  # (branches * K, rows)
-        gain = _gains(values, residual, inputs.device)
+        found = [_screen_stack(stack, inputs, scorer, vote) for stack in stacks]
+        gain, threshold = (np.concatenate(part) for part in zip(*found, strict=True))
         output = np.argsort(-gain.max(axis=1), kind="stable")[:n_keep]
         branch, branch_class = np.divmod(output, bank.n_outputs)
-        found = Candidates.plain(
+        plain = Candidates.plain(
             np.full(len(output), region),
             np.broadcast_to(where, (len(output), len(where))),
             branch,
             branch_class,
             bank.dtype,
         )
-        threshold = threshold.flatten().cpu().numpy()
-        parts.append(_fill(found, gain[output], threshold[output]))
+        parts.append(_fill(plain, gain[output], threshold[output]))
     return Candidates.concatenate(parts)
+
+
+def _screen_stack(stack, inputs, scorer, vote):
+    """Gains `(branches * K, n_classes)` on one region, and the thresholds."""
+    threshold = stack.outputs(inputs[:, :CHUNK_ROWS]).mean(dim=2)  # (branches, K)
+    lowered = stack.lowered(threshold)
+    values = (
+        (rows, spoken(lowered.outputs(inputs[:, rows]).flatten(0, 1), vote))
+        for rows in row_chunks(inputs.shape[1], stack.chunk_rows)
+    )
+    return scorer.gains(values), threshold.flatten().cpu().numpy()
 
 
 def _mean_inside(outputs):
@@ -257,40 +343,3 @@ def _fill(candidates, gain, threshold):
     gain = gain[np.arange(len(gain)), target]
     filled = replace(candidates, target=target, threshold=threshold, gain=gain)
     return filled.take(gain > 0)
-
-
-def _gains(values, residual, device):
-    """Gains `(m, n_classes)` of values that come in row chunks `(m, rows)`.
-
-    The chunks are overwritten. A gain is 0 where condition (3) or the support fails.
-    """
-    linear, squared = _score_columns(residual, device)
-    linear_sums = squared_sums = 0
-    for rows, chunk in zip(row_chunks(len(residual)), values, strict=True):
-        linear_sums = chunk @ linear[rows] + linear_sums
-        squared_sums = chunk.square_() @ squared[rows] + squared_sums
-    return _gains_of_sums(linear_sums.cpu().numpy(), squared_sums.cpu().numpy(), residual)
-
-
-def _score_columns(residual, device):
-    """What `v` and `v^2` are multiplied by: `(n_rows, 3 K)` and `(n_rows, K + 1)`."""
-    ones = np.ones((len(residual), 1), dtype=residual.gradient.dtype)
-    linear = np.hstack([residual.gradient, residual.membership, residual.curvature])
-    squared = np.hstack([residual.curvature, ones])
-    return (torch.as_tensor(columns, device=device) for columns in (linear, squared))
-
-
-def _gains_of_sums(linear, squared, residual):
-    gradient, by_class, curved = np.split(linear, 3, axis=-1)
-    total_curvature = np.maximum(residual.curvature.sum(axis=0), 1e-12)
-    gradient = gradient - curved * (residual.gradient.sum(axis=0) / total_curvature)
-    variance = squared[:, :-1] - curved**2 / total_curvature
-    gains = newton_gain(gradient / len(residual), variance / len(residual))
-    support = by_class.sum(axis=-1) ** 2 / np.maximum(squared[:, -1], 1e-12)
-    # (3): only the class with the highest mean contribution can be the target.
-    means = by_class / np.maximum(residual.membership.sum(axis=0), 1e-12)
-    highest = means == means.max(axis=-1, keepdims=True)
-    enough = min(MIN_SUPPORT, 0.1 * len(residual))
-    # A variance that is all rounding would make the largest gain of all.
-    sound = variance > 1e-4 * squared[:, :-1]
-    return np.where(highest & sound & (support[:, None] >= enough), gains, 0)

@@ -22,6 +22,8 @@ DAMPING = 0.5
 # A pick moves the other classes' scores only through the softmax: their gains may be so
 # many picks old.
 PICKS_PER_REFRESH = 10
+# How many times its gain a candidate is worth that needs no new trunk.
+CHEAP = 2.0
 TINY = np.finfo(np.float32).tiny
 # Gains this near to each other, relatively, differ by rounding, which the number of
 # threads may change. Of such the first is picked.
@@ -29,15 +31,20 @@ ROUNDING = 1e-9
 
 
 def select_stagewise(
-    values, target, logits, y, sample_weight, *, n_picks, loss=CROSS_ENTROPY
+    values, target, trunk, logits, y, sample_weight, *, n_picks, loss=CROSS_ENTROPY
 ):
     """Pick candidates one at a time, each given what the earlier ones already do.
+
+    One whose trunk is evaluated already, for the network or for an earlier pick, costs
+    next to nothing when predicting, and is taken before a new one of `CHEAP` its gain.
 
     Parameters
     ----------
     values : ndarray of shape (n_candidates, n_rows)
         `relu(output - threshold)`.
     target : ndarray of int64 of shape (n_candidates,)
+    trunk : ndarray of int64 of shape (n_candidates,)
+        Number of the trunk of each, from 0; -1 where the network evaluates it already.
     logits : ndarray of shape (n_rows, n_classes)
         Scores before the round; not changed.
     y : ndarray of int64 of shape (n_rows,)
@@ -56,6 +63,7 @@ def select_stagewise(
     squares = {t: block.square() for t, block in blocks.items()}
     logits = logits.copy()
     gain, step = np.zeros((2, len(target)))
+    worth = np.where(trunk < 0, CHEAP, 1.0)
     picks = []
     for i in range(min(n_picks, len(target))):
         now = loss.residual(logits, y, sample_weight)
@@ -64,10 +72,11 @@ def select_stagewise(
             own = members[t]
             gain[own], step[own] = gain_and_step(blocks[t], squares[t], now, t)
         gain[picks] = 0
-        best = _first_best(gain)
+        best = _first_best(gain * worth)
         if gain[best] <= 0:
             break
         picks.append(best)
+        worth[trunk == trunk[best]] = CHEAP
         t = target[best]
         curve = now.curvature[:, t]
         level = curve @ values[best] / max(curve.sum(), TINY)
