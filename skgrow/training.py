@@ -112,11 +112,15 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
     """
     weights, biases = bank.tensors(device)
     parameters = [p.requires_grad_() for p in (*weights, *biases)]
-    optimizer = torch.optim.Adam(parameters, lr=plan.learning_rate)
+    optimizer = torch.optim.Adam(parameters, lr=plan.learning_rate, fused=True)
     schedule = _one_cycle(optimizer, len(data.y), plan) if plan.one_cycle else None
+    inputs_of = _Inputs(bank.regions, device)
+    same = validation is data
+    data = inputs_of.only_used(data)
+    if validation is not None:
+        validation = data if same else inputs_of.only_used(validation)
     rows = _to_device(data, device)
-    stopper = _Stopper(plan, bank, validation, data.n_replicas, device)
-    columns = torch.tensor(bank.regions.reshape(-1), device=device)
+    stopper = _Stopper(plan, inputs_of, validation, data.n_replicas, device)
     generator = torch.Generator().manual_seed(seed)
     losses = []
     mass = float((data.sample_weight * _shares(data).mean(axis=1)).sum())
@@ -124,7 +128,7 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
         order = torch.randperm(len(data.y), generator=generator).to(device)
         total = 0.0
         for batch in order.split(plan.batch_size):
-            total += _step(bank, rows, batch, columns, weights, biases, optimizer, plan)
+            total += _step(inputs_of, rows, batch, weights, biases, optimizer, plan)
             if schedule is not None:
                 schedule.step()
         losses.append(total / mass)
@@ -179,10 +183,47 @@ def _one_cycle(optimizer, n_rows, plan):
     )
 
 
-def _step(bank, rows, batch, columns, weights, biases, optimizer, plan):
+class _Inputs:
+    """What the branches read of a batch of rows.
+
+    The columns that are used are taken out once, in the order of their first use, which
+    for patches that do not overlap is that of the branches: a batch is then gathered by
+    whole rows.
+    """
+
+    def __init__(self, regions, device):
+        self.shape, flat = regions.shape, regions.reshape(-1)
+        _, first, number = np.unique(flat, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        self.used = flat[first[order]]
+        self.place = torch.tensor(np.argsort(order)[number], device=device)
+        self.in_order = len(self.used) == len(flat)
+
+    def only_used(self, data):
+        """Training data without the other columns."""
+        if np.array_equal(self.used, np.arange(data.X.shape[1])):
+            return data
+        return replace(data, X=np.take(data.X, self.used, axis=1))
+
+    def __call__(self, X, batch):
+        """Inputs `(branches, region_size, rows)`; `batch` `(rows,)`, or `(n, rows)` with
+        rows of their own for each n-th of the branches.
+        """
+        if batch.dim() == 1:
+            return self._of(X, batch, self.place).reshape(*self.shape, -1)
+        places = self.place.unflatten(0, (len(batch), -1))
+        parts = [self._of(X, *pair) for pair in zip(batch, places, strict=True)]
+        return torch.cat(parts).reshape(*self.shape, -1)
+
+    def _of(self, X, batch, place):
+        rows = X.index_select(0, batch).T
+        return rows if self.in_order else rows.index_select(0, place)
+
+
+def _step(inputs_of, rows, batch, weights, biases, optimizer, plan):
     X, y, sample_weight, offset = rows
     n_replicas = sample_weight.shape[1]
-    inputs = X[batch][:, columns].T.reshape(*bank.regions.shape, -1)
+    inputs = inputs_of(X, batch)
     logits = training_logits(inputs, weights, biases, n_replicas)
     logits = logits + (offset if len(offset) == 1 else offset[batch])
     losses = plan.loss.of_tensors(logits.flatten(0, 1), y[batch].repeat(n_replicas))
@@ -200,8 +241,8 @@ def _step(bank, rows, batch, columns, weights, biases, optimizer, plan):
 class _Stopper:
     """Early stopping: by validation rows and best weights, else by the training loss."""
 
-    def __init__(self, plan, bank, validation, n_replicas, device):
-        self.plan, self.bank, self.n_replicas = plan, bank, n_replicas
+    def __init__(self, plan, inputs_of, validation, n_replicas, device):
+        self.plan, self.inputs_of, self.n_replicas = plan, inputs_of, n_replicas
         self.validation = None
         if validation is not None:
             self.validation = _to_device(replace(validation, share=None), device)
@@ -226,14 +267,10 @@ class _Stopper:
 
     def _validation_loss(self, weights, biases):
         X, y, sample_weight, offset = self.validation
-        regions = torch.tensor(self.bank.regions, device=X.device)
-        regions = regions.unflatten(0, (self.n_judged, -1)).flatten(1)
         total = mass = 0.0
         with torch.inference_mode():
             for rows in self.rows.split(CHUNK_ROWS, dim=1):  # (n_judged, rows)
-                pairs = zip(rows, regions, strict=True)
-                inputs = torch.stack([X[own][:, columns].T for own, columns in pairs])
-                inputs = inputs.reshape(*self.bank.regions.shape, -1)
+                inputs = self.inputs_of(X, rows)
                 logits = training_logits(inputs, weights, biases, self.n_replicas)
                 if self.n_judged == 1:
                     logits = logits.mean(dim=0, keepdim=True)
