@@ -14,6 +14,7 @@ __all__ = [
     "BranchBank",
     "Gather",
     "LayerStack",
+    "Scratch",
     "features_major",
     "input_columns",
     "row_chunks",
@@ -116,9 +117,9 @@ class BranchBank:
         biases = [_tensor(b[:, :, None], device) for b in self.biases]
         return weights, biases
 
-    def stack(self, device="cpu"):
+    def stack(self, device="cpu", scratch=None):
         """All branches made ready to run, a `LayerStack`."""
-        return LayerStack(self.weights, self.biases, device)
+        return LayerStack(self.weights, self.biases, device, scratch)
 
     def runner(self, device="cpu"):
         """The sum of all branches made ready to run, a `BankRunner`."""
@@ -231,6 +232,8 @@ class LayerStack:
     biases : sequence of ndarray of shape (branches, n_out)
         One a hidden layer.
     device : str, default="cpu"
+    scratch : Scratch, default=None
+        Memory to share with stacks that run before or after, never at once.
 
     Examples
     --------
@@ -243,7 +246,7 @@ class LayerStack:
     tensor([7., 7., 7.], dtype=torch.float64)
     """
 
-    def __init__(self, weights, biases, device="cpu"):
+    def __init__(self, weights, biases, device="cpu", scratch=None):
         self.hidden_layers = []  # (branches, n_out + 1, n_in + 1)
         for weight, bias in zip(weights[:-1], biases, strict=True):
             branches, n_in, n_out = weight.shape
@@ -254,7 +257,8 @@ class LayerStack:
             self.hidden_layers.append(_tensor(layer, device))
         readout = np.pad(weights[-1].transpose(0, 2, 1), ((0, 0), (0, 0), (0, 1)))
         self.readout = _tensor(readout, device)  # (branches, n_outputs, n_in + 1)
-        self._memory, self._scratch = None, []
+        self.scratch = scratch or Scratch()
+        self._memory, self._n_rows, self._places = None, 0, []
 
     @property
     def chunk_rows(self):
@@ -281,7 +285,7 @@ class LayerStack:
         """
         hidden = inputs
         for layer, out in zip(
-            self.hidden_layers, self._hidden_scratch(inputs.shape[-1]), strict=True
+            self.hidden_layers, self._hidden_places(inputs.shape[-1]), strict=True
         ):
             if hidden.dim() == 2:
                 torch.mm(layer.flatten(0, 1), hidden, out=out.flatten(0, 1))
@@ -301,19 +305,32 @@ class LayerStack:
         lowered.readout[:, :, -1] = -threshold
         return lowered
 
-    def _hidden_scratch(self, n_rows):
+    def _hidden_places(self, n_rows):
         """Where each hidden layer is written; every second one shares its memory."""
-        if self._scratch and self._scratch[0].shape[-1] == n_rows:
-            return self._scratch
         sizes = [layer[..., 0].numel() * n_rows for layer in self.hidden_layers]
-        largest = max(sizes, default=0)
-        if self._memory is None or self._memory.shape[1] < largest:
-            self._memory = self.readout.new_empty((2, largest))
-        self._scratch = [
-            self._memory[i % 2, :size].view(*layer.shape[:2], n_rows)
-            for i, (layer, size) in enumerate(zip(self.hidden_layers, sizes, strict=True))
-        ]
-        return self._scratch
+        memory = self.scratch.of(self.readout, max(sizes, default=0))
+        if self._memory is not memory or self._n_rows != n_rows:
+            self._memory, self._n_rows = memory, n_rows
+            self._places = [
+                memory[i % 2, :size].view(*layer.shape[:2], n_rows)
+                for i, (layer, size) in enumerate(
+                    zip(self.hidden_layers, sizes, strict=True)
+                )
+            ]
+        return self._places
+
+
+class Scratch:
+    """Memory for two hidden layers, which stacks that run in turn share."""
+
+    def __init__(self):
+        self._memory = None
+
+    def of(self, like, size):
+        """A Tensor `(2, at least size)` of the kind of another one."""
+        if self._memory is None or self._memory.shape[1] < size:
+            self._memory = like.new_empty((2, size))
+        return self._memory
 
 
 class BankRunner:
@@ -327,9 +344,9 @@ class BankRunner:
 
     def __init__(self, bank, device="cpu"):
         self.n_outputs = bank.n_outputs
-        self.chunks = []
+        self.chunks, scratch = [], Scratch()
         for part in row_chunks(bank.n_branches, BRANCHES_PER_CHUNK):
-            stack = bank.take(part).stack(device)
+            stack = bank.take(part).stack(device, scratch)
             readout = stack.readout.transpose(0, 1).flatten(1)  # all are one product
             self.chunks.append((Gather(bank.regions[part]), stack, readout))
 

@@ -159,9 +159,11 @@ class FoldedBranches:
         Where the branches come from.
     candidates : Candidates
     device : str, default="cpu"
+    scratch : Scratch, default=None
+        As of `LayerStack`.
     """
 
-    def __init__(self, bank, candidates, device="cpu"):
+    def __init__(self, bank, candidates, device="cpu", scratch=None):
         first, trunk = _distinct(candidates, TRUNK_OF)
         classes, self.output = _outputs_of_trunks(trunk, candidates.branch_class)
         self.device = device
@@ -170,7 +172,7 @@ class FoldedBranches:
         weights, biases = folded_layers(bank, trunks)
         each = np.arange(len(first))[:, None]
         weights[-1] = weights[-1][each, :, classes].transpose(0, 2, 1)
-        self.stack = LayerStack(weights, biases, device)
+        self.stack = LayerStack(weights, biases, device, scratch)
         if self.output is not None:
             self.output = self._tensor(self.output)
         self.bounds = None

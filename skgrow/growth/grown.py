@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from skgrow.bank import BranchBank, features_major, row_chunks
+from skgrow.bank import BranchBank, Scratch, features_major, row_chunks
 from skgrow.curves import Curves
 from skgrow.growth.candidates import (
     Candidates,
@@ -136,8 +136,9 @@ class GrownRunner:
 
     def __init__(self, grown, device, n_classes):
         self.n_branches, self.n_classes = len(grown), n_classes
+        scratch = Scratch()
         self.chunks = [
-            _Chunk(own, grown.take(own), device, n_classes)
+            _Chunk(own, grown.take(own), device, n_classes, scratch)
             for own in trunk_chunks(grown.uses)
         ]
 
@@ -178,13 +179,13 @@ class GrownRunner:
 class _Chunk:
     """The branches `own`, made ready to run."""
 
-    def __init__(self, own, branches, device, n_classes):
+    def __init__(self, own, branches, device, n_classes, scratch):
         def column(array):
             # A copy: read-only arrays (memory maps) must never be shared with torch.
             return torch.tensor(array, device=device)[:, None]
 
         self.own = torch.tensor(own, device=device)
-        self.folded = FoldedBranches(branches.bank, branches.uses, device)
+        self.folded = FoldedBranches(branches.bank, branches.uses, device, scratch)
         self.threshold = column(branches.uses.threshold)  # (n_own, 1)
         self.scale = column(branches.scale / branches.span)
         self.bias = column(branches.bias)
