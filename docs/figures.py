@@ -15,7 +15,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from skgrow import GrowingNAMClassifier, ImagePatches
-from skgrow.bank import features_major
+from skgrow.forward import features_major
 from skgrow.growth.candidates import FoldedBranches
 from skgrow.growth.clustering import find_clusters
 from skgrow.growth.qualification import precision_bound

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgrow._reading import read
 from skgrow._shapes import axes_of, purified, shape_rows
 from skgrow._validation import check_device
-from skgrow.bank import features_major, row_chunks
+from skgrow.forward import features_major, row_chunks
 from skgrow.growth.grown import ROWS_PER_CHUNK
 
 __all__ = ["ExplainingMixin"]

@@ -14,8 +14,8 @@ from skgrow._validation import (
     selection_too_small,
     stratified_split,
 )
-from skgrow.bank import features_major
 from skgrow.exceptions import GrowthStoppedWarning
+from skgrow.forward import features_major
 from skgrow.growth.clustering import find_clusters
 from skgrow.growth.rounds import GrowthPlan, Progress, grow_rounds, n_search_rows
 from skgrow.growth.rows import SelectionSet

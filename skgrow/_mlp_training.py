@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skgrow.bank import row_chunks
+from skgrow.forward import row_chunks
 from skgrow.perceptron import Layer, Perceptron, forward
 
 __all__ = ["Rows", "mean_loss", "train_pass"]

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from skgrow.bank import row_chunks
+from skgrow.forward import row_chunks
 
 __all__ = ["promising_pairs"]
 

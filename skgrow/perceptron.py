@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from skgrow.bank import row_chunks
+from skgrow.forward import row_chunks
 
 __all__ = ["Layer", "Perceptron"]
 

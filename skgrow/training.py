@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
-from skgrow.bank import CHUNK_ROWS, training_logits
+from skgrow.bank import training_logits
+from skgrow.forward import CHUNK_ROWS
 from skgrow.losses import CROSS_ENTROPY
 
 TINY = 1e-30  # a batch may hold no row of a replica, or none that weighs anything

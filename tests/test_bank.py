@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.bank import (
-    CHUNK_ROWS,
-    BranchBank,
-    features_major,
-    input_columns,
-    row_chunks,
-)
+from skgrow.bank import BranchBank
+from skgrow.forward import MOST_CHUNK_ROWS
 from skgrow.regions import ImagePatches
 
 
@@ -54,7 +49,9 @@ def test_forward_equals_a_loop_over_branches(hidden_layer_sizes):
     np.testing.assert_allclose(bank.logits(X), terms.sum(axis=1), atol=1e-13)
 
 
-@pytest.mark.parametrize("n_rows", [1, CHUNK_ROWS - 1, CHUNK_ROWS, 2 * CHUNK_ROWS + 3])
+@pytest.mark.parametrize(
+    "n_rows", [1, MOST_CHUNK_ROWS - 1, MOST_CHUNK_ROWS, 2 * MOST_CHUNK_ROWS + 3]
+)
 def test_terms_sum_to_logits_over_chunks(n_rows):
     bank, X = random_bank(), random_rows(n_rows)
     logits = bank.logits(X)
@@ -124,44 +121,3 @@ def test_thread_count_does_not_matter():
     finally:
         torch.set_num_threads(before)
     np.testing.assert_allclose(one, two, rtol=0, atol=1e-13)
-
-
-def test_row_chunks_cover_every_row_once():
-    rows = np.arange(23)
-    chunks = [rows[chunk] for chunk in row_chunks(23, size=5)]
-    np.testing.assert_array_equal(np.concatenate(chunks), rows)
-    assert max(len(chunk) for chunk in chunks) == 5
-    assert row_chunks(0) == []
-
-
-def test_features_have_a_row_of_ones_below():
-    X = np.random.RandomState(0).normal(size=(6, 3))
-    features = features_major(X).numpy()
-    np.testing.assert_array_equal(features[:-1], X.T)
-    np.testing.assert_array_equal(features[-1], 1)
-    columns = np.array([[2, 0], [1, 1]])
-    inputs = input_columns(features_major(X), columns).numpy()
-    np.testing.assert_array_equal(inputs[:, :-1], X.T[columns])
-    np.testing.assert_array_equal(inputs[:, -1], 1)
-
-
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_stack_is_the_branches_one_by_one(shared):
-    rng = np.random.RandomState(0)
-    bank = BranchBank.random(np.tile([0, 1, 2], (4, 1)), (5, 2, 7), 3, rng, np.float64)
-    X = rng.normal(size=(9, 3))
-    inputs = features_major(X)
-    inputs = inputs if shared else inputs.expand(4, -1, -1)
-    threshold = rng.normal(size=(4, 3))
-    stack = bank.stack()
-    outputs = stack.outputs(inputs)
-    lowered = stack.lowered(torch.tensor(threshold)).outputs(inputs).numpy()
-    for b in range(4):
-        hidden = X
-        for weight, bias in zip(bank.weights[:-1], bank.biases, strict=True):
-            hidden = np.maximum(hidden @ weight[b] + bias[b], 0)
-        expected = (hidden @ bank.weights[-1][b]).T
-        np.testing.assert_allclose(outputs[b].numpy(), expected, atol=1e-12)
-        np.testing.assert_allclose(
-            lowered[b], expected - threshold[b][:, None], atol=1e-12
-        )

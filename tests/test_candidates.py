@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.bank import BranchBank, features_major
+from skgrow.bank import BranchBank
+from skgrow.forward import features_major
 from skgrow.growth.candidates import (
     Candidates,
     FoldedBranches,

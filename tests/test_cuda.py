@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ImagePatches
-from skgrow.bank import features_major
+from skgrow.forward import features_major
 from skgrow.growth.screening import screen_plain
 from skgrow.losses import CROSS_ENTROPY
 

@@ -10,7 +10,7 @@ from plain_growth import (
     random_rows,
 )
 
-from skgrow.bank import features_major
+from skgrow.forward import features_major
 from skgrow.growth.grown import GrownBranches, Network
 
 

@@ -16,7 +16,7 @@ from skgrow import (
     ImagePatches,
     _training_steps,
 )
-from skgrow.bank import features_major
+from skgrow.forward import features_major
 from skgrow.growth import masking, rounds
 
 MATCHINGS = ["both", "clusters", "exhaustive"]

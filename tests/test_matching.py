@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skgrow.bank import BranchBank, features_major
+from skgrow.bank import BranchBank
+from skgrow.forward import features_major
 from skgrow.growth import matching
 from skgrow.growth.candidates import FoldedBranches
 from skgrow.growth.clustering import find_clusters

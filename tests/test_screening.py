@@ -15,7 +15,7 @@ from plain_growth import (
     random_rows,
 )
 
-from skgrow.bank import features_major
+from skgrow.forward import features_major
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.screening import (
     MIN_SUPPORT,

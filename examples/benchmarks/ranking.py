@@ -25,7 +25,8 @@ from sklearn.datasets import load_digits
 from sklearn.utils import gen_batches
 
 from skgrow import ImagePatches
-from skgrow.bank import BranchBank, features_major
+from skgrow.bank import BranchBank
+from skgrow.forward import features_major
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import find_clusters
 from skgrow.growth.matching import propose_matches

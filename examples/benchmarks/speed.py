@@ -29,7 +29,8 @@ import numpy as np
 import torch
 
 from skgrow import ImagePatches, __version__
-from skgrow.bank import BranchBank, features_major
+from skgrow.bank import BranchBank
+from skgrow.forward import features_major
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import find_clusters
 from skgrow.growth.grown import GrownBranches, Network

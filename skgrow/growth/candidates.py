@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from skgrow.bank import BRANCHES_PER_CHUNK, Gather, LayerStack, row_chunks
+from skgrow.forward import BRANCHES_PER_CHUNK, Gather, LayerStack, row_chunks
 
 __all__ = [
     "Candidates",
@@ -190,7 +190,7 @@ class FoldedBranches:
         Parameters
         ----------
         features : Tensor of shape (n_features + 1, rows)
-            Scaled inputs, see `bank.features_major`.
+            Scaled inputs, see `forward.features_major`.
 
         Returns
         -------

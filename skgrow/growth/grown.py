@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from skgrow.bank import BranchBank, Scratch, features_major, row_chunks
+from skgrow.bank import BranchBank
 from skgrow.curves import Curves
+from skgrow.forward import Scratch, features_major, row_chunks
 from skgrow.growth.candidates import (
     Candidates,
     FoldedBranches,
@@ -148,7 +149,7 @@ class GrownRunner:
         Parameters
         ----------
         features : Tensor of shape (n_features + 1, n_rows)
-            Scaled inputs, see `bank.features_major`.
+            Scaled inputs, see `forward.features_major`.
 
         Returns
         -------

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skgrow.bank import row_chunks
+from skgrow.forward import row_chunks
 from skgrow.growth.candidates import new_trunks
 from skgrow.growth.grown import Network
 from skgrow.growth.rows import SelectionSet, scores_of

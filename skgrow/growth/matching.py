@@ -17,7 +17,8 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import gen_batches
 
-from skgrow.bank import BranchBank, input_columns
+from skgrow.bank import BranchBank
+from skgrow.forward import input_columns
 from skgrow.growth.candidates import Candidates
 from skgrow.growth.clustering import MIN_SPREAD, Clusters
 from skgrow.growth.parallel import run_jobs
@@ -54,7 +55,7 @@ def propose_matches(
     clusters : Clusters
         Of the same bank, from `clustering.find_clusters`.
     features : Tensor of shape (n_features + 1, n_rows)
-        Scaled inputs of a sample of labelled rows, see `bank.features_major`. On less
+        Scaled inputs of a sample of labelled rows, see `forward.features_major`. On less
         than some thousands no ranking is much better than chance on fresh rows
         (`examples/benchmarks/ranking.py`).
     y : ndarray of int64 of shape (n_rows,)

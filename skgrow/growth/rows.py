@@ -19,7 +19,7 @@ class SelectionSet:
     Attributes
     ----------
     features : Tensor of shape (n_features + 1, n_samples)
-        Scaled inputs, see `bank.features_major`.
+        Scaled inputs, see `forward.features_major`.
     y : ndarray of shape (n_samples,)
         Class numbers, or targets of a regressor.
     sample_weight : ndarray of shape (n_samples,)

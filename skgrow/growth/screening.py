@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from skgrow.bank import BRANCHES_PER_CHUNK, CHUNK_ROWS, input_columns, row_chunks
+from skgrow.forward import BRANCHES_PER_CHUNK, CHUNK_ROWS, input_columns, row_chunks
 from skgrow.growth.candidates import Candidates, FoldedBranches, trunk_chunks
 from skgrow.growth.parallel import run_jobs
 
@@ -51,7 +51,7 @@ def screen_plain(
     ----------
     bank : BranchBank
     features : Tensor of shape (n_features + 1, n_rows)
-        Scaled inputs of the screening rows, see `bank.features_major`.
+        Scaled inputs of the screening rows, see `forward.features_major`.
     residual : Residual
         Of the same rows.
     regions : ndarray of int64 of shape (n_regions,)
@@ -126,7 +126,7 @@ def screen_folded(bank, candidates, features, scorer, vote=False):
     candidates : Candidates
         A chunk of them: all are worked on at once.
     features : Tensor of shape (n_features + 1, n_rows)
-        Scaled inputs of the screening rows, see `bank.features_major`.
+        Scaled inputs of the screening rows, see `forward.features_major`.
     scorer : Scorer
         Of the same rows.
     vote : bool, default=False

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
-from skgrow.bank import row_chunks
+from skgrow.forward import row_chunks
 from skgrow.losses import CROSS_ENTROPY
 
 __all__ = ["Masks", "fit_masks", "mask_loss"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from skgrow.bank import features_major, row_chunks
+from skgrow.forward import features_major, row_chunks
 from skgrow.growth.grown import ROWS_PER_CHUNK, GrownBranches
 from skgrow.losses import CROSS_ENTROPY
 
