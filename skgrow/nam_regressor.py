@@ -58,18 +58,18 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     matching : {"both", "clusters", "exhaustive"}, default="both"
         Candidates to look at: matched by clusters, every branch on every region as it
         is, or both.
-    round_size : int, default=100
+    round_size : int, default=200
         Branches picked a round; their masks are fitted together and then frozen.
     delta : float, default=0.05
         Chance, over all rounds, that any branch passes condition (13) by luck.
-    search_regions : int, default=100
+    search_regions : int, default=200
         Growth regions drawn a round. All outputs of all branches are tried on each; with
         matched candidates, a few of the regions are matched too.
     search_rows : int, default=16000
         Selection rows on which a round's candidates are screened; a third of the rows
         at most. Rows are worth more than regions: on few rows the best are the luckiest.
-    n_verified : int, default=2000
-        Candidates a round that are tested on fresh rows.
+    n_verified : int, default=4000
+        Candidates a round that are tested on fresh rows; 2,000 that pass are enough.
     refit : bool, default=False
         Fit the masks of all grown branches together after each round, instead of
         freezing those of earlier rounds. The fit is convex.
@@ -156,11 +156,11 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         hidden_layer_sizes="auto",
         n_branches=0,
         matching="both",
-        round_size=100,
+        round_size=200,
         delta=0.05,
-        search_regions=100,
+        search_regions=200,
         search_rows=16_000,
-        n_verified=2000,
+        n_verified=4000,
         refit=False,
         max_iter=100,
         batch_size=256,

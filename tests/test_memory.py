@@ -10,7 +10,7 @@ import pytest
 
 MIB = 2**20
 FIXED = 16  # MiB: chunks, code that is loaded late, what allocators keep
-N_VERIFIED, ROUND_SIZE, N_COLUMNS = 100, 10, 100
+N_VERIFIED, ROUND_SIZE, N_COLUMNS = 600, 10, 100
 
 CHILD = f"""
 import json, sys, warnings
@@ -51,7 +51,7 @@ def stated(n_rows, n_branches):
     """Bounds of fit, grow and predict, MiB, as docs/machines.md has them; float32."""
     rows = 4 * n_rows * N_COLUMNS
     base = 0.2 * n_branches + FIXED
-    verified = 5 * 4 * N_VERIFIED * min(n_rows, 30_000)
+    verified = (3 * N_VERIFIED + 5 * 500) * 4 * min(n_rows, 30_000)
     tuned = 5 * 4 * ROUND_SIZE * n_rows
     return (
         3 * rows / MIB + base,

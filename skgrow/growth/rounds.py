@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
+from skgrow.forward import row_chunks
 from skgrow.growth.candidates import Candidates, outputs_of
 from skgrow.growth.grown import GrownBranches
 from skgrow.growth.matching import propose_matches
@@ -26,7 +27,10 @@ KEPT_PER_REGION = 64  # plain candidates that go on from one region
 MATCHED_REGIONS = {"both": 2, "clusters": 20}
 MATCHES_PER_REGION = 200
 MATCHING_ROWS = 4000  # of the search rows, to rank the matches
-MAX_VERIFYING_ROWS = 30_000  # bounds the memory of verification
+# Bounds of the memory of verification.
+MAX_VERIFYING_ROWS = 30_000
+CANDIDATES_AT_ONCE = 500
+MAX_QUALIFIED = 2000
 
 
 @dataclass(frozen=True)
@@ -293,11 +297,18 @@ def _shortlist(candidates, n_best):
 
 
 def _best_thresholds(bank, now, selection, plan, rows, candidates, growth, asked):
-    outputs = candidate_outputs(bank, candidates, selection.features_of(rows))
-    threshold, gain = scan_thresholds(
-        outputs, candidates.target, now, growth, asked, plan.vote
-    )
-    return replace(candidates, threshold=threshold, gain=gain).take(gain > 0)
+    features = selection.features_of(rows)
+
+    def scanned(part):
+        outputs = candidate_outputs(bank, part, features)
+        threshold, gain = scan_thresholds(
+            outputs, part.target, now, growth, asked, plan.vote
+        )
+        return replace(part, threshold=threshold, gain=gain).take(gain > 0)
+
+    parts = row_chunks(len(candidates), CANDIDATES_AT_ONCE)
+    found = [scanned(candidates.take(part)) for part in parts]
+    return Candidates.concatenate([candidates.take([]), *found])
 
 
 @dataclass(frozen=True)
@@ -319,14 +330,36 @@ class Qualified:
     def take(self, index):
         return Qualified(self.branches.take(index), self.values[index], self.rows)
 
+    @classmethod
+    def concatenate(cls, parts):
+        branches = parts[0].branches
+        for part in parts[1:]:
+            branches = branches.extended(part.branches)
+        values = np.concatenate([part.values for part in parts])
+        return cls(branches, values, parts[0].rows)
+
 
 def _verify(bank, now, selection, plan, rows, candidates, n_tested):
-    """Those of the candidates that pass on fresh rows."""
-    values = threshold_values(bank, candidates, selection.features_of(rows))
+    """Those of the candidates that pass on fresh rows, the first of them if many do."""
+    features = selection.features_of(rows)
+    none = GrownBranches.empty(bank)
+    found = [Qualified(none, np.zeros((0, len(rows)), dtype=bank.dtype), rows)]
+    n_left = MAX_QUALIFIED
+    for part in row_chunks(len(candidates), CANDIDATES_AT_ONCE):
+        if n_left > 0:
+            passed = _passed(bank, now, plan, features, candidates.take(part), n_tested)
+            found.append(Qualified(*passed, rows).take(slice(n_left)))
+            n_left -= len(found[-1].values)
+    return Qualified.concatenate(found)
+
+
+def _passed(bank, now, plan, features, candidates, n_tested):
+    """Those that pass, as branches, and what they say."""
+    values = threshold_values(bank, candidates, features)
     if plan.vote:
         values = (values > 0).astype(values.dtype)
     found = qualify(values, candidates.target, now, n_tested=n_tested, delta=plan.delta)
     zeros = np.zeros(len(candidates), dtype=bank.dtype)
     proofs = (found.precision, found.recall, found.bound)
     branches = GrownBranches(bank, candidates, zeros, zeros, zeros, *proofs)
-    return Qualified(branches, values, rows).take(found.passed)
+    return branches.take(found.passed), values[found.passed]
