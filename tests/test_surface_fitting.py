@@ -18,7 +18,16 @@ from skgrow import (
 from skgrow.curve_fitting import fit_curves
 from skgrow.losses import CROSS_ENTROPY
 from skgrow.scaling import fit_scaler
-from skgrow.surface_fitting import KNEE, RIDGE, _Penalty, _Problem, _Rows, fit_surfaces
+from skgrow.surface_fitting import (
+    KNEE,
+    RIDGE,
+    _Attempt,
+    _mean,
+    _Penalty,
+    _Problem,
+    _Rows,
+    fit_surfaces,
+)
 from skgrow.surfaces import Surfaces
 
 
@@ -160,6 +169,27 @@ def test_each_surface_has_mean_zero_over_the_rows():
     surfaces, _ = fitted(X, dark.astype(int), sample_weight=weight)
     means = np.average(surfaces.terms(X), axis=0, weights=weight)
     np.testing.assert_allclose(means, 0, atol=1e-10)
+
+
+def test_pairs_of_a_single_replica_are_dropped():
+    X, dark = jagged(200)
+    ones = np.ones(200)
+    rows = _Rows(X, dark, ones, np.zeros(4, dtype=bool), CROSS_ENTROPY, None)
+    attempts = []
+    for pairs in ([[0, 1], [0, 2]], [[0, 2], [1, 3]], [[0, 2]]):
+        flat = Surfaces.flat(np.array(pairs), X, ones, 2, n_bins=8)
+        grids = np.random.RandomState(len(attempts)).randn(len(flat.values), 1)
+        attempts.append(_Attempt(flat.pairs, grids, 1.0))
+    attempts.append(_Attempt(np.zeros((0, 2), int), None, 0.0))
+    surfaces, level = _mean(rows, attempts, 8, 2)
+    assert surfaces.pairs.tolist() == [[0, 2]]
+    size = np.prod(surfaces.grid(0))
+    first, second, third = (a.values for a in attempts[:3])
+    mean = (first[-size:] + second[:size] + third) / 4  # one of four wants nothing
+    found = surfaces.values[:, 1] + level[1]
+    inside = np.arange(size).reshape(surfaces.grid(0))[:-1, :-1].ravel()
+    np.testing.assert_allclose(found[inside], mean[inside, 0] / 2)
+    assert _mean(rows, attempts[:1], 8, 2)[0] is None
 
 
 def test_result_does_not_depend_on_workers():
