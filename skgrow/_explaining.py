@@ -80,10 +80,7 @@ class ExplainingMixin:
         )
         for rows in row_chunks(len(X), ROWS_PER_CHUNK):
             scaled = self._scaler.transform(X[rows])
-            if self._network.curves is not None:
-                curves = self._network.curves
-                own = curves.speaking
-                found[rows, : len(own)] = curves.terms(X[rows])[:, own]
+            _add_shapes(found[rows], self._network, terms, X[rows])
             _add_base(found[rows], self._network.bank, terms, scaled, self.device)
             _add_grown(found[rows], self._network.grown, terms, scaled, self.device)
         return self._as_told(found)
@@ -326,17 +323,27 @@ class ExplainingMixin:
 
 def _terms(network):
     """Number of each term by its columns, in order."""
-    regions = np.concatenate([network.bank.regions, network.grown.uses.columns])
-    curves = network.curves
+    curves, surfaces = network.curves, network.surfaces
     speaking = [] if curves is None else curves.speaking
     terms = {(j,): number for number, j in enumerate(speaking)}
-    for region in regions.tolist():
+    pairs = [] if surfaces is None else surfaces.pairs.tolist()
+    regions = network.bank.regions.tolist(), network.grown.uses.columns.tolist()
+    for region in (*regions[0], *pairs, *regions[1]):
         terms.setdefault(tuple(sorted(set(region))), len(terms))
     return terms
 
 
 def _numbers(regions, terms):
     return np.array([terms[tuple(sorted(set(r)))] for r in regions.tolist()], dtype=int)
+
+
+def _add_shapes(found, network, terms, X):
+    """Add what curves and surfaces say to `found` (n_rows, n_terms, n_classes)."""
+    if network.curves is not None:
+        own = network.curves.speaking
+        found[:, : len(own)] += network.curves.terms(X)[:, own]
+    if network.surfaces is not None:
+        found[:, _numbers(network.surfaces.pairs, terms)] += network.surfaces.terms(X)
 
 
 def _add_base(found, bank, terms, scaled, device):

@@ -176,12 +176,11 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
 
     @property
     def n_parameters_(self):
-        """Trained numbers: branches, curves, two a grown branch, trained intercepts."""
+        """Trained numbers: branches, curves, surfaces, two a grown branch, intercepts."""
         network = self._fitted("_network")
         banks = {id(bank): bank for bank in (network.bank, network.grown.bank)}
         trained = sum(bank.n_parameters for bank in banks.values())
-        curves = network.curves
-        if curves is not None:
-            trained += curves.n_parameters
-        n_intercepts = 0 if curves is None and not self.n_branches_ else self._n_outputs
+        trained += sum(part.n_parameters for part in network.shapes)
+        fixed = not network.shapes and not self.n_branches_
+        n_intercepts = 0 if fixed else self._n_outputs
         return trained + 2 * self.n_branches_ + n_intercepts

@@ -15,6 +15,7 @@ from skgrow.growth.grown import GrownBranches, Network
 from skgrow.interactions import promising_pairs
 from skgrow.regions import Regions, resolve_regions
 from skgrow.scaling import fit_scaler
+from skgrow.surface_fitting import fit_surfaces
 from skgrow.training import TrainingData, TrainingPlan, shrunk, train_bank
 
 __all__ = ["TrainingMixin"]
@@ -40,17 +41,20 @@ class TrainingMixin:
             self.regions, self.grow_regions, X.shape[1], random_state
         )
         self._scaler = fit_scaler(X, weight, self._regions.shared_scale)
-        curves, intercept = None, self._first_intercept(y, weight).astype(X.dtype)
+        curves = surfaces = None
+        intercept = self._first_intercept(y, weight).astype(X.dtype)
         if with_curves and self._wants_curves():
-            curves, intercept = self._fit_curves(X, y, weight)
-            self._regions = self._promising_regions(
-                X, y, weight, curves.logits(X) + intercept
-            )
+            curves, surfaces, intercept = self._fit_shapes(X, y, weight)
+            logits = curves.logits(X) + intercept
+            if surfaces is not None:
+                logits += surfaces.logits(X)
+            self._regions = self._promising_regions(X, y, weight, logits)
         sizes = self._hidden_layers(self._regions.base.shape[1])
         self._n_replicas = 1 if curves is None else self._affordable_replicas(y)
         columns = np.tile(self._regions.base, (self._n_replicas, 1))
         bank = BranchBank.random(columns, sizes, len(intercept), random_state, X.dtype)
-        self._network = Network(bank, GrownBranches.empty(bank), intercept, curves)
+        grown = GrownBranches.empty(bank)
+        self._network = Network(bank, grown, intercept, curves, surfaces)
         vars(self).pop("_clusters", None)
         self.growth_history_ = []
         self.loss_curve_, self.validation_curve_ = [], []
@@ -76,23 +80,34 @@ class TrainingMixin:
             return isinstance(self.regions, str) and self.regions == "auto"
         return self.curves
 
-    def _fit_curves(self, X, y, weight):
+    def _fit_shapes(self, X, y, weight):
+        """Curves of columns, surfaces of pairs or None, and the intercept."""
         table = vars(self).get("_table")
         categorical = np.zeros(X.shape[1], dtype=bool)
         if table is not None:
             categorical = np.array([values is not None for values in table.categories])
-        return fit_curves(
+        curves, intercept, left_out = fit_curves(
             X, y, weight, categorical, self._loss,
             n_classes=self._n_outputs,
             n_replicas=self._affordable_replicas(y),
             seed=self._seed, n_jobs=self.n_jobs,
         )  # fmt: skip
+        if not self._wants_pairs(X) or left_out is None:
+            return curves, None, intercept
+        surfaces, level = fit_surfaces(
+            X, self._scaler, y, weight, categorical, self._loss, left_out,
+            n_jobs=self.n_jobs,
+        )  # fmt: skip
+        return curves, surfaces, intercept + level
+
+    def _wants_pairs(self, X):
+        named = isinstance(self.regions, str) and self.regions == "auto"
+        return named and X.shape[1] > 1
 
     def _promising_regions(self, X, y, weight, logits):
         """Regions of the pairs of columns that curves leave most to do for."""
-        named = isinstance(self.regions, str) and self.regions == "auto"
         # On few rows the screen would be noise.
-        if not named or X.shape[1] < 2 or len(y) <= self.batch_size:
+        if not self._wants_pairs(X) or len(y) <= self.batch_size:
             return self._regions
         scaled = self._scaler.transform(X)
         left = self._loss.residual(logits, y, weight / weight.mean())
@@ -129,8 +144,9 @@ class TrainingMixin:
                 device=self.device,
                 report=lambda *news: self._report_training(plan, step, *news),
             )
-        if train.share is not None:
-            bank = shrunk(bank, train, self._loss, self.device)
+        if train.share is not None:  # then it holds all rows
+            heard = replace(train, offset=self._offset(X, network))
+            bank = shrunk(bank, heard, self._loss, self.device)
         grown = network.grown
         if not len(grown):  # growth will use the branches as they are now
             grown = GrownBranches.empty(bank)
@@ -146,12 +162,13 @@ class TrainingMixin:
         Where every row is left out by a replica, none has to be held out of all.
         """
         network, scaled = self._network, self._scaler.transform(X)
-        offset = network.intercept[None]
-        if len(network.grown) or network.curves is not None:
-            offset = network.logits(X, self._scaler, self.device, with_bank=False)
         share = None
         if n_passes is None and self._n_replicas > 1:
             share = _shares(len(y), self._n_replicas, self._seed)
+            # Beside surfaces, branches would learn no shapes that growth could use
+            # again; how loud they may be there is settled when they are trained.
+            network = replace(network, surfaces=None)
+        offset = self._offset(X, network)
         everything = TrainingData(scaled, y, weight, offset, share)
         stop = self.early_stopping
         if stop == "auto":
@@ -163,6 +180,12 @@ class TrainingMixin:
             return everything, everything
         parts = stratified_split(y, self.validation_fraction, self._seed)
         return tuple(everything.take(rows) for rows in parts)
+
+    def _offset(self, X, network):
+        """Logits of all that is not trained with the bank, or one row of them."""
+        if len(network.grown) or network.curves is not None:
+            return network.logits(X, self._scaler, self.device, with_bank=False)
+        return network.intercept[None]
 
     def _report_training(self, plan, step, n_done, loss, validation_loss):
         if self.verbose and n_done % max(1, plan.max_iter // 10) == 0:

@@ -34,6 +34,7 @@ from skgrow.policies.when import WHEN
 from skgrow.policies.where import WHERE, At
 from skgrow.regions import ImagePatches, Regions
 from skgrow.scaling import PixelScaler, QuantileScaler
+from skgrow.surfaces import Surfaces
 from skgrow.tables import Table
 
 __all__ = ["ESTIMATORS", "Reader", "Writer"]
@@ -43,7 +44,7 @@ RECORDS = {
     for cls in (
         BranchBank, Candidates, Clusters, Counting, Curves, Electorate, GrownBranches,
         ImagePatches, Layer, Masking, Network, Nominees, Perceptron, PixelScaler,
-        Progress, QuantileScaler, Regions, Table, Tally,
+        Progress, QuantileScaler, Regions, Surfaces, Table, Tally,
         At, *HOW.values(), *WHEN.values(), *WHERE.values(),
     )
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -14,13 +14,13 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from skgrow.curves import Curves
 from skgrow.growth.parallel import run_jobs
 
-__all__ = ["fit_curves"]
+__all__ = ["LeftOut", "fit_curves"]
 
 # Strengths of smoothing, tried from the first on while the held-out loss falls.
 STRENGTHS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 FIXED = 0.1  # a row's share, where there are too few rows to hold any out
 KNEE = 0.1  # logits; steps beyond it cost in proportion, so that jumps stay possible
-RIDGE = 0.1  # on values that have no neighbours: categories and missing values
+RIDGE = 0.2  # on values that have no neighbours: categories and missing values
 PATIENCE = 2  # strengths without a better held-out loss
 FLOOR = 1e-6  # of the strength: curvature where no row with a weight is
 MAX_ITER = 100
@@ -29,6 +29,25 @@ MAX_ENTRIES = 2**26  # of the sparse matrix, 0.8 GiB; rows beyond that are thinn
 SEARCH_ENTRIES = 2**22  # of the rows that a strength is chosen on, and at least
 SEARCH_ROWS = 4096
 MAX_VALUES = 2  # a column of fewer values has none between others: it has categories
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What curves say that were fitted without some rows.
+
+    Attributes
+    ----------
+    step : int
+        Every how many-th row was fitted, in a table too large for all.
+    folds : list of ndarray
+        Numbers of the rows that each replica leaves out, among those fitted.
+    logits : ndarray of shape (n_replicas, n_rows, n_classes)
+        Of each replica for all rows that were fitted.
+    """
+
+    step: int
+    folds: list
+    logits: np.ndarray
 
 
 def fit_curves(
@@ -66,6 +85,8 @@ def fit_curves(
     curves : Curves
     intercept : ndarray of shape (n_classes,)
         With a mean of 0.
+    left_out : LeftOut or None
+        None with one replica.
     """
     step = -(-2 * X.size // MAX_ENTRIES)
     X, y, weight = X[::step], y[::step], sample_weight[::step].astype(np.float64)
@@ -73,12 +94,13 @@ def fit_curves(
     problem = _Problem(curves, X, y, weight, categorical, loss, n_classes)
     if n_replicas == 1:
         found = np.array([problem.solve(weight, FIXED, problem.start())])
-    else:
-        folds = _folds(y, n_replicas, seed)
-        jobs = [(fold,) for fold in folds]
-        shared = problem, _search_step(*X.shape)
-        found = np.array(run_jobs(_fit_replica, shared, lambda: jobs, n_jobs))
-    return problem.result(found)
+        return *problem.result(found), None
+    folds = _folds(y, n_replicas, seed)
+    jobs = [(fold,) for fold in folds]
+    shared = problem, _search_step(*X.shape)
+    found = np.array(run_jobs(_fit_replica, shared, lambda: jobs, n_jobs))
+    logits = np.array([problem.logits(point) for point in found])
+    return *problem.result(found), LeftOut(step, folds, logits)
 
 
 def _folds(y, n_folds, seed):
@@ -163,9 +185,12 @@ class _Problem:
         )  # fmt: skip
         return scale.point(found.x)
 
-    def loss_of(self, point, rows):
+    def logits(self, point, rows=slice(None)):
         level, values = self._parts(point)
-        logits = (self.design[rows] @ values + level) @ self.to_class
+        return (self.design[rows] @ values + level) @ self.to_class
+
+    def loss_of(self, point, rows):
+        logits = self.logits(point, rows)
         weight = self.weight[rows]
         return float(self.loss.of_rows(logits, self.y[rows]) @ weight / weight.sum())
 

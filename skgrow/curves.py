@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import gen_batches
 
-__all__ = ["Curves", "knots_of"]
+__all__ = ["Curves", "knots_of", "place"]
 
 ROWS_PER_CHUNK = 4096
 N_BINS = 64  # knots of a column at quantiles; columns of fewer values have one for each
@@ -102,33 +102,8 @@ class Curves:
         return slice(self.start[column], self.start[column + 1])
 
     def place(self, X):
-        """Where each value lies between the knots.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_rows, n_columns)
-
-        Returns
-        -------
-        point : ndarray of int64 of shape (n_rows, n_columns)
-            Number of the knot below.
-        share : ndarray of shape (n_rows, n_columns)
-            How far the value lies on the way to the next, in [0, 1).
-        """
-        point = np.empty(X.shape, dtype=np.int64)
-        share = np.zeros(X.shape, dtype=X.dtype)
-        for j in range(len(self)):
-            first, missing = self.start[j], self.start[j + 1] - 1
-            knots, column = self.knots[first:missing], X[:, j]
-            lost = np.isnan(column)
-            below = np.searchsorted(knots, column, side="right") - 1
-            point[:, j] = np.where(lost, missing, first + below.clip(min=0))
-            inner = np.flatnonzero(~lost & (below >= 0) & (below < len(knots) - 1))
-            below = below[inner]
-            # Halved: the distance of two huge knots would overflow.
-            way = column[inner] / 2 - knots[below] / 2
-            share[inner, j] = way / (knots[below + 1] / 2 - knots[below] / 2)
-        return point, share
+        """Where each value lies between the knots, see `place`."""
+        return place(self.knots, self.start, X)
 
     def error_at(self, column, values):
         """Standard error of one curve at some values, `(n_values, n_classes)`."""
@@ -173,6 +148,49 @@ class Curves:
         low = self.values[point]
         high = self.values[np.minimum(point + 1, len(self.knots) - 1)]
         return low + share[..., None] * (high - low)
+
+
+def place(all_knots, start, X):
+    """Where each value lies between the knots of its column.
+
+    Parameters
+    ----------
+    all_knots : ndarray of shape (n_points,)
+        Column by column: ascending, and then NaN, the place of missing values.
+    start : ndarray of int64 of shape (n_columns + 1,)
+        Where each column begins, and the end of the last.
+    X : ndarray of shape (n_rows, n_columns)
+
+    Returns
+    -------
+    point : ndarray of int64 of shape (n_rows, n_columns)
+        Number of the knot below.
+    share : ndarray of shape (n_rows, n_columns)
+        How far the value lies on the way to the next, in [0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.curves import place
+    >>> knots, start = np.array([0.0, 10.0, 20.0, np.nan]), np.array([0, 4])
+    >>> point, share = place(knots, start, np.array([[12.5], [99.0], [np.nan]]))
+    >>> point.ravel(), share.ravel()
+    (array([1, 2, 3]), array([0.25, 0.  , 0.  ]))
+    """
+    point = np.empty(X.shape, dtype=np.int64)
+    share = np.zeros(X.shape, dtype=X.dtype)
+    for j in range(X.shape[1]):
+        first, missing = start[j], start[j + 1] - 1
+        knots, column = all_knots[first:missing], X[:, j]
+        lost = np.isnan(column)
+        below = np.searchsorted(knots, column, side="right") - 1
+        point[:, j] = np.where(lost, missing, first + below.clip(min=0))
+        inner = np.flatnonzero(~lost & (below >= 0) & (below < len(knots) - 1))
+        below = below[inner]
+        # Halved: the distance of two huge knots would overflow.
+        way = column[inner] / 2 - knots[below] / 2
+        share[inner, j] = way / (knots[below + 1] / 2 - knots[below] / 2)
+    return point, share
 
 
 def knots_of(column, sample_weight, n_bins, is_codes=False, heavy=1.0):

@@ -44,11 +44,13 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         orders.
     curves : bool or "auto", default="auto"
         Fit a curve for every column before the branches, see `Curves`. "auto" does so
-        with `regions="auto"`.
+        with `regions="auto"`. There, surfaces of pairs follow on the curves where rows
+        that a replica leaves out want them, see `Surfaces`.
     n_replicas : int, default=4
         Fits of the curves that leave out a fold of the rows each; their mean is taken,
-        and their spread gives the bands of the plots. With 1, or up to `batch_size`
-        rows, there is one fit of all rows and no band.
+        and their spread gives the bands of the plots. So it is with surfaces of pairs.
+        With 1, or up to `batch_size` rows, there is one fit of all rows, no band and no
+        surface.
     hidden_layer_sizes : tuple of int or "auto", default="auto"
         Width of each hidden layer of a branch. "auto" is (9, 9, 9, 9), and (16, 16) for
         branches of one or two columns.

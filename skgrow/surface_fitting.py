@@ -1,0 +1,306 @@
+"""Fitting surfaces of pairs on top of curves: convex, and chosen by rows left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import minimize
+from sklearn.utils import gen_batches
+
+from skgrow.curves import ROWS_PER_CHUNK
+from skgrow.growth.parallel import run_jobs
+from skgrow.interactions import promising_pairs
+from skgrow.surfaces import Surfaces
+
+__all__ = ["fit_surfaces"]
+
+MAX_SURFACES = 32  # a replica
+MIN_CHOSEN = 2  # replicas; what a single one chooses is noise as a rule
+BINS = (16, 48)  # of a column: a coarse grid, and a fine one where that is better
+# Strengths of smoothing, tried from the first on while the held-out loss falls.
+STRENGTHS = (300.0, 170.0, 100.0, 60.0, 30.0, 17.0, 10.0, 5.0)
+PATIENCE = 2  # strengths without a better held-out loss
+KNEE = 0.3  # logits; a louder surface is penalised in proportion and not as the square
+RIDGE = 1.0  # on the mean square of a surface of numbers, or on that of each category
+FLOOR = 1e-12  # curvature where no row is and nothing is penalised
+MAX_ITER, TOLERANCE = 40, 3e-6
+MAX_VALUES = 2  # a column of fewer values has none between others: it has categories
+MAX_ENTRIES = 2**24  # of the sparse matrix, 0.2 GiB; rows beyond that are thinned
+# Rows times columns squared that a replica screens, and rows of very wide tables: as many
+# replicas as there are by default cost no more than one screen of all rows.
+SCREEN_PRODUCTS, SCREEN_ROWS = 2**29, 4096
+
+
+def fit_surfaces(
+    X, scaler, y, sample_weight, categorical, loss, left_out, *, n_jobs=None
+):
+    """Surfaces of promising pairs, for what curves leave to be done.
+
+    Each replica does all of it without the rows of its fold: it takes the curves that
+    were fitted without them, screens the pairs, fits, and keeps the strength that
+    predicts the fold best, or no surface at all. The mean of the replicas is the result:
+    a pair that few of them choose speaks softly, and one of a single replica not at all.
+    The penalty of a surface is
+    pseudo-Huber in the norm of the steps between neighbouring knots: loud surfaces are
+    smoothed less than soft ones. Grids are as fine as all folds together want them.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Numbers and codes, NaN where missing.
+    scaler : QuantileScaler
+        Of these rows, for the screen.
+    y : ndarray of shape (n_samples,)
+        As `loss` takes it.
+    sample_weight : ndarray of shape (n_samples,)
+        All positive.
+    categorical : ndarray of bool of shape (n_features,)
+    loss : CrossEntropy or SquaredError
+    left_out : LeftOut
+        From `fit_curves`; its rows are every `left_out.step`-th of these.
+    n_jobs : int, default=None
+        Workers over replicas; the result does not depend on it.
+
+    Returns
+    -------
+    surfaces : Surfaces or None
+        None where no replica wants any.
+    level : ndarray of shape (n_classes,)
+        What the intercept takes over; the mean of every surface is 0.
+    """
+    thin = -(-4 * MAX_SURFACES * left_out.logits.shape[1] // MAX_ENTRIES)
+    step, n_classes = thin * left_out.step, left_out.logits.shape[2]
+    rows = _Rows(
+        X[::step], y[::step], sample_weight[::step].astype(np.float64),
+        categorical, loss, scaler,
+    )  # fmt: skip
+    folds = [fold[fold % thin == 0] // thin for fold in left_out.folds]
+    jobs = list(zip(folds, left_out.logits[:, ::thin], strict=True))
+    found = run_jobs(_fit_replica, (rows,), lambda: jobs, n_jobs)
+    gains = np.sum([[attempt.gain for attempt in replica] for replica in found], axis=0)
+    best = int(gains.argmax())
+    if gains[best] <= 0:
+        return None, np.zeros(n_classes, X.dtype)
+    attempts = [replica[best] for replica in found]
+    return _mean(rows, attempts, BINS[best], n_classes)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What replicas share."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    categorical: np.ndarray
+    loss: object
+    scaler: object
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """Values for some pairs, and by how much they lower the loss of rows left out."""
+
+    pairs: np.ndarray
+    values: np.ndarray
+    gain: float
+
+
+def _fit_replica(rows, fold, logits):
+    """An attempt for each of `BINS`."""
+    pairs = _screened(rows, np.delete(np.arange(len(rows.y)), fold), logits)
+    found, first = [_Attempt(pairs, None, 0.0)] * len(BINS), 0
+    for number, n_bins in enumerate(BINS if len(pairs) else ()):
+        surfaces = Surfaces.flat(pairs, rows.X, rows.weight, logits.shape[1], n_bins)
+        first, values, gain = _Problem(surfaces, rows, fold, logits).best(first)
+        if values is None:
+            break
+        found[number] = _Attempt(pairs, values, gain)
+    return found
+
+
+def _screened(rows, kept, logits):
+    """Promising pairs of columns, for the rows at `kept`."""
+    most = max(SCREEN_ROWS, SCREEN_PRODUCTS // rows.X.shape[1] ** 2)
+    kept = kept[:: -(-len(kept) // most)]
+    weight = rows.weight[kept]
+    left = rows.loss.residual(logits[kept], rows.y[kept], weight / weight.mean())
+    scaled = rows.scaler.transform(rows.X[kept])
+    return np.unique(promising_pairs(scaled, left, MAX_SURFACES), axis=0)
+
+
+def _mean(rows, attempts, n_bins, n_classes):
+    """Mean of the replicas' surfaces, and what their means say."""
+    spoken = [attempt for attempt in attempts if attempt.values is not None]
+    pairs, n_chosen = np.unique(
+        np.concatenate([attempt.pairs for attempt in spoken]), axis=0, return_counts=True
+    )
+    surfaces = Surfaces.flat(pairs, rows.X, rows.weight, n_classes, n_bins)
+    number = np.repeat(np.arange(len(pairs)), np.diff(surfaces.begin))
+    total = np.zeros((len(number), len(_to_class(n_classes))))
+    for attempt in spoken:
+        own = (pairs[:, None] == attempt.pairs).all(axis=2).any(axis=1)
+        total[own[number]] += attempt.values / len(attempts)
+    values = _with_gaps(surfaces, total, rows) @ _to_class(n_classes)
+    rare = pairs[n_chosen < MIN_CHOSEN].tolist()
+    return _centred(replace(surfaces, values=values).without(map(tuple, rare)), rows)
+
+
+def _centred(surfaces, rows):
+    """Surfaces of mean 0, and what was taken from them; None if there are none."""
+    dtype = rows.X.dtype
+    if not len(surfaces):
+        return None, np.zeros(surfaces.values.shape[1], dtype)
+    means = _means(surfaces, rows)
+    number = np.repeat(np.arange(len(surfaces)), np.diff(surfaces.begin))
+    values = (surfaces.values - means[number]).astype(dtype)
+    return replace(surfaces, values=values), means.sum(axis=0).astype(dtype)
+
+
+def _with_gaps(surfaces, values, rows):
+    """The values, a gap being taken for the median where no row has one."""
+    place = {}
+    for number, column in enumerate(surfaces.columns):
+        if not np.isnan(rows.X[:, column]).any():
+            knots = surfaces.knots[slice(*surfaces.start[number : number + 2])][:-1]
+            middle = np.quantile(
+                rows.X[:, column], 0.5, weights=rows.weight, method="inverted_cdf"
+            )
+            place[column] = np.abs(knots - middle).argmin()
+    values = values.copy()
+    for number, (first, second) in enumerate(surfaces.pairs):
+        own = slice(*surfaces.begin[number : number + 2])
+        grid = values[own].reshape(*surfaces.grid(number), -1)  # a view
+        if first in place:
+            grid[-1] = grid[place[first]]
+        if second in place:
+            grid[:, -1] = grid[:, place[second]]
+    return values
+
+
+def _means(surfaces, rows):
+    """Mean of each surface over the rows, `(n_surfaces, n_classes)`."""
+    total = 0
+    for part in gen_batches(len(rows.y), ROWS_PER_CHUNK):
+        terms = surfaces.terms(rows.X[part])
+        total = total + np.tensordot(rows.weight[part], terms, axes=1)
+    return total / rows.weight.sum()
+
+
+def _to_class(n_classes):
+    """Of two classes only the difference matters, and half of it goes to either."""
+    return np.array([[-0.5, 0.5]]) if n_classes == 2 else np.eye(n_classes)
+
+
+class _Problem:
+    """What is minimised: the loss of the rows that are kept, and the penalty."""
+
+    def __init__(self, surfaces, rows, fold, logits):
+        self.surfaces, self.fold, self.logits = surfaces, fold, logits
+        self.y, self.loss = rows.y, rows.loss
+        self.design = surfaces.design(rows.X, np.float64)
+        self.weight = rows.weight[fold] / rows.weight[fold].sum()
+        share = rows.weight.copy()
+        share[fold] = 0
+        self.share = share / share.sum()
+        self.n_rows = len(share)
+        self.to_class = _to_class(logits.shape[1])
+        self.penalty = _Penalty(surfaces, rows.categorical)
+        bent = self.loss.residual(logits, self.y, self.share).curvature.mean(axis=1)
+        self.bent = self.design.power(2).T @ bent
+
+    def best(self, first):
+        """Number of the strength that is best, values, and gain on the fold.
+
+        Strengths are tried from number `first` on; `None, None, 0` where none gains.
+        """
+        values = np.zeros((len(self.bent), len(self.to_class)))
+        before, best, n_worse = self._held_out(values), (None, None, 0.0), 0
+        for number in range(first, len(STRENGTHS)):
+            values = self._solve(STRENGTHS[number] / self.n_rows, values)
+            gain = before - self._held_out(values)
+            if gain > best[2]:
+                best, n_worse = (number, values, gain), 0
+            else:
+                n_worse += 1
+            if n_worse == PATIENCE:
+                break
+        return best
+
+    def _held_out(self, values):
+        logits = self.logits[self.fold] + self.design[self.fold] @ values @ self.to_class
+        return float(self.loss.of_rows(logits, self.y[self.fold]) @ self.weight)
+
+    def _solve(self, strength, start):
+        bent = self.bent + strength * self.penalty.diagonal(start) + FLOOR
+        unit = 1 / np.sqrt(bent)[:, None]
+
+        def objective(scaled):
+            values = scaled.reshape(start.shape) * unit
+            logits = self.logits + self.design @ values @ self.to_class
+            total, slope = self.loss.value_and_slope(logits, self.y, self.share)
+            cost, pull = self.penalty.value_and_slope(values)
+            slope = self.design.T @ (slope @ self.to_class.T) + strength * pull
+            return total + strength * cost, (slope * unit).ravel()
+
+        found = minimize(
+            objective, (start / unit).ravel(), jac=True, method="L-BFGS-B",
+            options={"maxiter": MAX_ITER, "ftol": TOLERANCE},
+        )  # fmt: skip
+        return found.x.reshape(start.shape) * unit
+
+
+class _Penalty:
+    """Pseudo-Huber in the norm of each surface, which its steps and its size make up."""
+
+    def __init__(self, surfaces, categorical):
+        self.n_surfaces = len(surfaces)
+        self.owner = np.repeat(np.arange(len(surfaces)), np.diff(surfaces.begin))
+        first, second, ridge = [], [], []
+        for number, (pair, begin) in enumerate(
+            zip(surfaces.pairs, surfaces.begin, strict=False)
+        ):
+            grid = begin + np.arange(np.prod(surfaces.grid(number)))
+            grid = grid.reshape(surfaces.grid(number))
+            weights = []
+            for column, points in zip(pair, (grid, grid.T), strict=True):
+                n_values = len(points) - 1
+                is_ordered = n_values > MAX_VALUES and not categorical[column]
+                if is_ordered:
+                    first.append(points[:-2].ravel())
+                    second.append(points[1:-1].ravel())
+                each = np.full(n_values, 1 / n_values if is_ordered else 1.0)
+                weights.append(np.append(each, 1.0))
+            ridge.append(np.outer(*weights).ravel())
+        none = np.zeros(0, dtype=np.int64)
+        first, second = (np.concatenate([none, *part]) for part in (first, second))
+        self.ridge = RIDGE * np.concatenate(ridge)
+        self.step_owner = self.owner[first]
+        each, ones = np.arange(len(first)), np.ones(len(first))
+        entries = np.concatenate([-ones, ones])
+        where = np.tile(each, 2), np.concatenate([first, second])
+        shape = (len(first), len(self.owner))
+        self.steps = sparse.coo_array((entries, where), shape=shape).tocsr()
+
+    def value_and_slope(self, values):
+        """Penalty of the values `(n_points, n_values)`, and its gradient."""
+        steps = self.steps @ values
+        norm = self._norm(steps, values)
+        pull = self.steps.T @ (steps / norm[self.step_owner, None])
+        pull += (self.ridge / norm[self.owner])[:, None] * values
+        return KNEE**2 * float((norm - 1).sum()), pull
+
+    def diagonal(self, values):
+        """Diagonal of the second derivatives, less what is of the norm, `(n_points,)`."""
+        norm = self._norm(self.steps @ values, values)
+        bent = abs(self.steps).T @ np.ones(self.steps.shape[0]) + self.ridge
+        return bent / norm[self.owner]
+
+    def _norm(self, steps, values):
+        ridge = self.ridge * (values**2).sum(axis=1)
+        size = np.bincount(self.owner, ridge, self.n_surfaces)
+        if len(steps):
+            size += np.bincount(self.step_owner, (steps**2).sum(axis=1), self.n_surfaces)
+        return np.sqrt(1 + size / KNEE**2)
