@@ -370,8 +370,12 @@ def test_fitted_facts():
     nam.grow(X_DIGITS, Y_DIGITS, 7)
     assert nam.n_branches_ == len(nam.grown_branches_) == 7
     assert nam.n_parameters_ == 4 * branch + 2 * 7 + 10
-    # The trunk, one output and its mask; the other outputs are dropped.
-    assert nam.n_multiply_adds_ == 4 * multiply_adds + 7 * (9 * 8 + 8 * 8 + 8 + 1)
+    # Trunks once each, outputs and masks; the other outputs are dropped.
+    uses = nam.grown_branches_
+    trunks = {(use["branch"], *use["region"]) for use in uses}
+    outputs = {(use["branch"], *use["region"], use["branch_class"]) for use in uses}
+    added = len(trunks) * (9 * 8 + 8 * 8) + len(outputs) * 8 + 7
+    assert nam.n_multiply_adds_ == 4 * multiply_adds + added
     keys = "region branch branch_class target_class threshold span scale bias"
     assert set(nam.grown_branches_[0]) == {*keys.split(), "precision", "recall", "bound"}
     keys = "round n_screened n_tested n_qualified n_picked n_branches loss accuracy"
