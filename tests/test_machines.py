@@ -94,7 +94,7 @@ def test_shared_arrays_are_sent_once_a_step(cluster, alone, monkeypatch):
     monkeypatch.setattr(parallel, "_results", results)
     grown_over_dask(alone)
     with_bank = [n for name, n in steps if name != "_cluster_branch"]
-    # Two rounds of screening, matching, screening; the second looks at present trunks too.
+    # Twice screening, matching, screening; then also of the trunks that are there.
     assert len(with_bank) == 7
     assert sum(with_bank) >= 10
     assert len(sent) == len(with_bank)
