@@ -50,7 +50,7 @@ def features_major(X, device="cpu", out=None):
     if out is None:
         out = np.empty((X.shape[1] + 1, len(X)), dtype=X.dtype)
     features = out[:, : len(X)]
-    # Block by block: copied whole, a wide array takes ten times as long.
+    # Block by block: copied whole, a wide array takes far longer.
     for rows in row_chunks(len(X), ROWS_PER_BLOCK):
         features[:-1, rows] = X[rows].T
     features[-1] = 1
