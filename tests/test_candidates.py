@@ -173,10 +173,10 @@ def test_empty_joins_and_keeps_the_dtypes():
 
 def test_bounded_says_whether_any_candidate_is():
     candidates = plain_candidates()
-    assert not candidates.bounded
+    assert not candidates.has_bound.any()
     candidates.upper[-1, -1] = 0.5
-    assert candidates.bounded
-    assert not candidates.take(slice(0, -1)).bounded
+    assert candidates.has_bound.any()
+    assert not candidates.take(slice(0, -1)).has_bound.any()
 
 
 def test_arrays_of_plain_candidates_share_no_memory():

@@ -104,9 +104,9 @@ class Candidates:
         )
 
     @property
-    def bounded(self):
-        """Whether any candidate has an input bound."""
-        return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
+    def has_bound(self):
+        """Whether each candidate has an input bound, `(n_candidates,)`."""
+        return (np.isfinite(self.lower) | np.isfinite(self.upper)).any(axis=1)
 
 
 def trunk_chunks(candidates):
@@ -114,12 +114,15 @@ def trunk_chunks(candidates):
 
     Candidates of one branch on the same columns, through the same map and bound, share
     its hidden layers, the *trunk*. A chunk has at most `BRANCHES_PER_CHUNK` of them, and
-    trunks of as many outputs stand together.
+    trunks of as many outputs stand together, those with input bounds behind the others.
     """
     first, trunk = _distinct(candidates, TRUNK_OF)
     needed = np.unique(np.column_stack([trunk, candidates.branch_class]), axis=0)
     n_outputs = np.bincount(needed[:, 0], minlength=len(first))
-    place = np.argsort(np.argsort(n_outputs, kind="stable"))[trunk]
+    trunks = candidates.take(first)
+    _, region = np.unique(trunks.columns, axis=0, return_inverse=True)
+    order = np.lexsort((region.reshape(-1), n_outputs, trunks.has_bound))
+    place = np.argsort(order)[trunk]
     order = np.argsort(place, kind="stable")
     starts = [part.start for part in row_chunks(len(first), BRANCHES_PER_CHUNK)]
     return np.split(order, np.searchsorted(place[order], starts[1:])) if starts else []
@@ -176,9 +179,10 @@ class FoldedBranches:
         if self.output is not None:
             self.output = self._tensor(self.output)
         self.bounds = None
-        if trunks.bounded:
-            both = (trunks.lower, trunks.upper)
-            self.bounds = [self._tensor(bound[:, :, None]) for bound in both]
+        own = np.flatnonzero(trunks.has_bound)
+        if len(own):
+            both = (trunks.lower[own, :, None], trunks.upper[own, :, None])
+            self.bounds = tuple(map(self._tensor, (own, *both)))
 
     def chunks(self, n_rows):
         """Slices of the rows to work on at once."""
@@ -200,10 +204,10 @@ class FoldedBranches:
         inputs = self.inputs_of(features)  # (trunks, region_size + 1, rows)
         outputs = self.stack.outputs(inputs)  # (trunks, outputs of one, rows)
         if self.bounds is not None:
-            lower, upper = self.bounds
-            inputs = inputs[:, :-1]
-            outside = ((inputs < lower) | (inputs > upper)).any(dim=1, keepdim=True)
-            outputs.masked_fill_(outside, -torch.inf)
+            own, lower, upper = self.bounds
+            seen = inputs.index_select(0, own)[:, :-1]
+            outside = ((seen < lower) | (seen > upper)).any(dim=1, keepdim=True)
+            outputs[own] = outputs[own].masked_fill_(outside, -torch.inf)
         outputs = outputs.flatten(0, 1)
         return outputs if self.output is None else outputs.index_select(0, self.output)
 
