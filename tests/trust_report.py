@@ -45,6 +45,13 @@ def versions(python):
     return out.stdout.decode().strip()
 
 
+def commit():
+    """Which one was tested, where git knows."""
+    command = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
@@ -79,8 +86,8 @@ def page(rows):
     lines = [
         "# The long tests", "", "| test | outcome |", "|---|---|",
         *[f"| {title} | {line} |" for title, line in rows], "",
-        f"skgrow {version('skgrow')}, Python {platform.python_version()}, "
-        f"{platform.system()}.", "",
+        f"skgrow {version('skgrow')}, commit {commit()}, Python "
+        f"{platform.python_version()}, {platform.system()}.", "",
     ]  # fmt: skip
     return "\n".join(lines)
 
