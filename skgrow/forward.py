@@ -107,6 +107,10 @@ class LayerStack:
     device : str, default="cpu"
     scratch : Scratch, default=None
         Memory to share with stacks that run before or after, never at once.
+    readers : list of tuple of int, default=None
+        Where several branches in a row read the same inputs, `(n_inputs, n_branches)`
+        for one run of inputs after the other: the next `n_inputs` have so many readers
+        each. None: every branch has inputs of its own.
 
     Examples
     --------
@@ -119,7 +123,7 @@ class LayerStack:
     tensor([7., 7., 7.], dtype=torch.float64)
     """
 
-    def __init__(self, weights, biases, device="cpu", scratch=None):
+    def __init__(self, weights, biases, device="cpu", scratch=None, readers=None):
         self.hidden_layers = []  # (branches, n_out + 1, n_in + 1)
         for weight, bias in zip(weights[:-1], biases, strict=True):
             branches, n_in, n_out = weight.shape
@@ -131,6 +135,7 @@ class LayerStack:
         readout = np.pad(weights[-1].transpose(0, 2, 1), ((0, 0), (0, 0), (0, 1)))
         self.readout = own_tensor(readout, device)  # (branches, n_outputs, n_in + 1)
         self.scratch = scratch or Scratch()
+        self.readers = readers or [(len(readout), 1)]
         self._memory, self._n_rows, self._places = None, 0, []
 
     @property
@@ -147,9 +152,10 @@ class LayerStack:
 
         Parameters
         ----------
-        inputs : Tensor of shape (branches, region_size + 1, rows)
-            Or (region_size + 1, rows), when all branches read the same columns: their
-            first layers are then one product.
+        inputs : Tensor of shape (n_inputs, region_size + 1, rows)
+            Those of each branch, or of each of `readers`; or (region_size + 1, rows),
+            when all branches read the same columns. First layers that read the same are
+            one product.
 
         Returns
         -------
@@ -160,12 +166,28 @@ class LayerStack:
         for layer, out in zip(
             self.hidden_layers, self._hidden_places(inputs.shape[-1]), strict=True
         ):
-            if hidden.dim() == 2:
-                torch.mm(layer.flatten(0, 1), hidden, out=out.flatten(0, 1))
+            if layer is self.hidden_layers[0]:
+                self._read(inputs, out)
             else:
                 torch.bmm(layer, hidden, out=out)
             hidden = out.relu_()
         return hidden
+
+    def _read(self, inputs, out):
+        """The first layer, `(branches, n_out + 1, rows)`."""
+        layer = self.hidden_layers[0]
+        if inputs.dim() == 2:
+            torch.mm(layer.flatten(0, 1), inputs, out=out.flatten(0, 1))
+            return
+        n_done = n_read = 0
+        for n_inputs, n_each in self.readers:
+            own = slice(n_done, n_done + n_inputs * n_each)
+            torch.bmm(
+                layer[own].view(n_inputs, n_each * layer.shape[1], layer.shape[2]),
+                inputs[n_read : n_read + n_inputs],
+                out=out[own].view(n_inputs, n_each * out.shape[1], out.shape[2]),
+            )
+            n_done, n_read = own.stop, n_read + n_inputs
 
     def outputs(self, inputs):
         """Outputs `(branches, n_outputs, rows)`, see `hidden`; in memory of their own."""

@@ -209,6 +209,20 @@ def test_candidates_that_share_a_trunk_have_outputs_of_their_own():
     np.testing.assert_allclose(outputs(bank, candidates, X), expected, atol=1e-12)
 
 
+def test_trunks_of_one_region_read_it_once():
+    bank, X = random_bank(), random_rows(300)
+    candidates = plain_candidates()
+    columns = candidates.columns[[0, 0, 1, 0, 2, 1]]
+    branches = np.arange(6) % bank.n_branches
+    shared = Candidates.plain(
+        np.zeros(6, int), columns, branches, np.arange(6) % N_CLASSES, bank.dtype
+    )
+    assert len(np.unique(columns, axis=0)) == 3
+    assert FoldedBranches(bank, shared).stack.readers == [(1, 1), (1, 2), (1, 3)]
+    expected = map_then_branch(bank, shared, X)
+    np.testing.assert_allclose(outputs(bank, shared, X), expected, atol=1e-12)
+
+
 def test_trunk_chunks_cover_all_and_keep_those_that_share_together(monkeypatch):
     monkeypatch.setattr("skgrow.growth.candidates.BRANCHES_PER_CHUNK", 3)
     candidates = Candidates.concatenate([plain_candidates(), sharing_candidates()])

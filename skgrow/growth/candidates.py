@@ -154,7 +154,7 @@ class FoldedBranches:
     """Candidates made ready to run: the input map folded into the first layer.
 
     `W' = W * scale`, `b' = b + shift @ W`, formula (C.7), so that `f'(x_r) == f(x_b)`.
-    Those that share a trunk share its work.
+    Those that share a trunk share its work, and trunks of one region its inputs.
 
     Parameters
     ----------
@@ -168,21 +168,26 @@ class FoldedBranches:
 
     def __init__(self, bank, candidates, device="cpu", scratch=None):
         first, trunk = _distinct(candidates, TRUNK_OF)
+        order, columns, n_readers = _by_region(candidates.columns[first])
+        first, trunk = first[order], np.argsort(order)[trunk]
         classes, self.output = _outputs_of_trunks(trunk, candidates.branch_class)
         self.device = device
         trunks = candidates.take(first)
-        self.inputs_of = Gather(trunks.columns)
+        self.inputs_of = Gather(columns)
         weights, biases = folded_layers(bank, trunks)
         each = np.arange(len(first))[:, None]
         weights[-1] = weights[-1][each, :, classes].transpose(0, 2, 1)
-        self.stack = LayerStack(weights, biases, device, scratch)
+        each, n_inputs = np.unique(n_readers, return_counts=True)
+        readers = list(zip(n_inputs.tolist(), each.tolist(), strict=True))
+        self.stack = LayerStack(weights, biases, device, scratch, readers)
         if self.output is not None:
             self.output = self._tensor(self.output)
         self.bounds = None
         own = np.flatnonzero(trunks.has_bound)
         if len(own):
             both = (trunks.lower[own, :, None], trunks.upper[own, :, None])
-            self.bounds = tuple(map(self._tensor, (own, *both)))
+            read = np.repeat(np.arange(len(columns)), n_readers)[own]
+            self.bounds = tuple(map(self._tensor, (own, read, *both)))
 
     def chunks(self, n_rows):
         """Slices of the rows to work on at once."""
@@ -201,11 +206,11 @@ class FoldedBranches:
         outputs : Tensor of shape (n_candidates, rows)
             Minus infinity outside the input bound: below every threshold.
         """
-        inputs = self.inputs_of(features)  # (trunks, region_size + 1, rows)
+        inputs = self.inputs_of(features)  # (regions, region_size + 1, rows)
         outputs = self.stack.outputs(inputs)  # (trunks, outputs of one, rows)
         if self.bounds is not None:
-            own, lower, upper = self.bounds
-            seen = inputs.index_select(0, own)[:, :-1]
+            own, read, lower, upper = self.bounds
+            seen = inputs.index_select(0, read)[:, :-1]
             outside = ((seen < lower) | (seen > upper)).any(dim=1, keepdim=True)
             outputs[own] = outputs[own].masked_fill_(outside, -torch.inf)
         outputs = outputs.flatten(0, 1)
@@ -221,6 +226,26 @@ def _distinct(candidates, names):
     table = np.column_stack([part.astype(np.float64) for part in parts])
     _, first, number = np.unique(table, axis=0, return_index=True, return_inverse=True)
     return first, number.reshape(-1)
+
+
+def _by_region(columns):
+    """Trunks in the order of how many others read the same columns, and then of these.
+
+    Returns
+    -------
+    order : ndarray of int64 of shape (n_trunks,)
+    columns : ndarray of int64 of shape (n_regions, region_size)
+        What the trunks read, in their order.
+    n_readers : ndarray of int64 of shape (n_regions,)
+        How many trunks in a row read each; ascending.
+    """
+    regions, number, n_readers = np.unique(
+        columns, axis=0, return_inverse=True, return_counts=True
+    )
+    number = number.reshape(-1)
+    ascending = np.argsort(n_readers, kind="stable")
+    order = np.lexsort((number, n_readers[number]))
+    return order, regions[ascending], n_readers[ascending]
 
 
 def _outputs_of_trunks(trunk, branch_class):

@@ -20,7 +20,7 @@ from skgrow.surfaces import Surfaces
 
 __all__ = ["GrownBranches", "GrownRunner", "Network"]
 
-ROWS_PER_CHUNK = 768  # rows scaled at a time when predicting: some MB of pixels
+ROWS_PER_CHUNK = 384  # rows scaled at a time when predicting: some MB of pixels
 
 
 @dataclass(frozen=True)
