@@ -163,9 +163,8 @@ class LayerStack:
             In scratch memory: the next call writes over it.
         """
         hidden = inputs
-        for layer, out in zip(
-            self.hidden_layers, self._hidden_places(inputs.shape[-1]), strict=True
-        ):
+        places = self._places_of(inputs.shape[-1])
+        for layer, out in zip(self.hidden_layers, places, strict=False):
             if layer is self.hidden_layers[0]:
                 self._read(inputs, out)
             else:
@@ -190,8 +189,9 @@ class LayerStack:
             n_done, n_read = own.stop, n_read + n_inputs
 
     def outputs(self, inputs):
-        """Outputs `(branches, n_outputs, rows)`, see `hidden`; in memory of their own."""
-        return torch.bmm(self.readout, self.hidden(inputs))
+        """Outputs `(branches, n_outputs, rows)`, see `hidden`; in scratch memory too."""
+        out = self._places_of(inputs.shape[-1])[-1]
+        return torch.bmm(self.readout, self.hidden(inputs), out=out)
 
     def lowered(self, threshold):
         """The same stack with outputs less by `threshold` (branches, n_outputs)."""
@@ -200,23 +200,22 @@ class LayerStack:
         lowered.readout[:, :, -1] = -threshold
         return lowered
 
-    def _hidden_places(self, n_rows):
-        """Where each hidden layer is written; every second one shares its memory."""
-        sizes = [layer[..., 0].numel() * n_rows for layer in self.hidden_layers]
-        memory = self.scratch.of(self.readout, max(sizes, default=0))
+    def _places_of(self, n_rows):
+        """Where each layer is written; every second one shares its memory."""
+        layers = (*self.hidden_layers, self.readout)
+        sizes = [layer[..., 0].numel() * n_rows for layer in layers]
+        memory = self.scratch.of(self.readout, max(sizes))
         if self._memory is not memory or self._n_rows != n_rows:
             self._memory, self._n_rows = memory, n_rows
             self._places = [
                 memory[i % 2, :size].view(*layer.shape[:2], n_rows)
-                for i, (layer, size) in enumerate(
-                    zip(self.hidden_layers, sizes, strict=True)
-                )
+                for i, (layer, size) in enumerate(zip(layers, sizes, strict=True))
             ]
         return self._places
 
 
 class Scratch:
-    """Memory for two hidden layers, which stacks that run in turn share."""
+    """Memory for two layers, which stacks that run in turn share."""
 
     def __init__(self):
         self._memory = None

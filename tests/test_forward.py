@@ -52,7 +52,7 @@ def test_a_stack_is_the_branches_one_by_one(shared):
     inputs = inputs if shared else inputs.expand(4, -1, -1)
     threshold = rng.normal(size=(4, 3))
     stack = bank.stack()
-    outputs = stack.outputs(inputs)
+    outputs = stack.outputs(inputs).clone()  # the next call writes over it
     lowered = stack.lowered(torch.tensor(threshold)).outputs(inputs).numpy()
     for b in range(4):
         hidden = X
