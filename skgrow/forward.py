@@ -136,14 +136,14 @@ class LayerStack:
         self.readout = own_tensor(readout, device)  # (branches, n_outputs, n_in + 1)
         self.scratch = scratch or Scratch()
         self.readers = readers or [(len(readout), 1)]
+        layers = (*self.hidden_layers, self.readout)
+        self._widest = max(layer[..., 0].numel() for layer in layers)
         self._memory, self._n_rows, self._places = None, 0, []
 
     @property
     def chunk_rows(self):
         """How many rows to work on at once."""
-        layers = (*self.hidden_layers, self.readout)
-        widest = max(layer[..., 0].numel() for layer in layers)
-        n_rows = LAYER_BYTES // (widest * self.readout.element_size())
+        n_rows = LAYER_BYTES // (self._widest * self.readout.element_size())
         n_rows -= n_rows % LEAST_CHUNK_ROWS
         return min(max(n_rows, LEAST_CHUNK_ROWS), MOST_CHUNK_ROWS)
 
@@ -202,11 +202,11 @@ class LayerStack:
 
     def _places_of(self, n_rows):
         """Where each layer is written; every second one shares its memory."""
-        layers = (*self.hidden_layers, self.readout)
-        sizes = [layer[..., 0].numel() * n_rows for layer in layers]
-        memory = self.scratch.of(self.readout, max(sizes))
+        memory = self.scratch.of(self.readout, self._widest * n_rows)
         if self._memory is not memory or self._n_rows != n_rows:
             self._memory, self._n_rows = memory, n_rows
+            layers = (*self.hidden_layers, self.readout)
+            sizes = [layer[..., 0].numel() * n_rows for layer in layers]
             self._places = [
                 memory[i % 2, :size].view(*layer.shape[:2], n_rows)
                 for i, (layer, size) in enumerate(zip(layers, sizes, strict=True))

@@ -164,24 +164,38 @@ class FoldedBranches:
     device : str, default="cpu"
     scratch : Scratch, default=None
         As of `LayerStack`.
+    lowered : bool, default=False
+        Whether outputs are less by the threshold of their candidate.
+
+    Attributes
+    ----------
+    output : ndarray of int64 of shape (n_candidates,)
+        Number of each candidate's output among those of `every_output`.
+    n_outputs : int
+        How many those are.
     """
 
-    def __init__(self, bank, candidates, device="cpu", scratch=None):
+    def __init__(self, bank, candidates, device="cpu", scratch=None, lowered=False):
         first, trunk = _distinct(candidates, TRUNK_OF)
         order, columns, n_readers = _by_region(candidates.columns[first])
         first, trunk = first[order], np.argsort(order)[trunk]
-        classes, self.output = _outputs_of_trunks(trunk, candidates.branch_class)
-        self.device = device
+        kind = np.arange(len(candidates)) if lowered else candidates.branch_class
+        speaker, self.output = _outputs_of_trunks(trunk, kind)
+        self.device, self.n_outputs = device, speaker.size
         trunks = candidates.take(first)
         self.inputs_of = Gather(columns)
         weights, biases = folded_layers(bank, trunks)
         each = np.arange(len(first))[:, None]
+        classes = candidates.branch_class[speaker]
         weights[-1] = weights[-1][each, :, classes].transpose(0, 2, 1)
         each, n_inputs = np.unique(n_readers, return_counts=True)
         readers = list(zip(n_inputs.tolist(), each.tolist(), strict=True))
         self.stack = LayerStack(weights, biases, device, scratch, readers)
-        if self.output is not None:
-            self.output = self._tensor(self.output)
+        if lowered:
+            threshold = self._tensor(candidates.threshold[speaker])
+            self.stack = self.stack.lowered(threshold)
+        same = np.array_equal(self.output, np.arange(self.n_outputs))
+        self.index = None if same else self._tensor(self.output)
         self.bounds = None
         own = np.flatnonzero(trunks.has_bound)
         if len(own):
@@ -206,6 +220,11 @@ class FoldedBranches:
         outputs : Tensor of shape (n_candidates, rows)
             Minus infinity outside the input bound: below every threshold.
         """
+        outputs = self.every_output(features)
+        return outputs if self.index is None else outputs.index_select(0, self.index)
+
+    def every_output(self, features):
+        """The same as the trunks have them, `(n_outputs, rows)`; some stand twice."""
         inputs = self.inputs_of(features)  # (regions, region_size + 1, rows)
         outputs = self.stack.outputs(inputs)  # (trunks, outputs of one, rows)
         if self.bounds is not None:
@@ -213,8 +232,7 @@ class FoldedBranches:
             seen = inputs.index_select(0, read)[:, :-1]
             outside = ((seen < lower) | (seen > upper)).any(dim=1, keepdim=True)
             outputs[own] = outputs[own].masked_fill_(outside, -torch.inf)
-        outputs = outputs.flatten(0, 1)
-        return outputs if self.output is None else outputs.index_select(0, self.output)
+        return outputs.flatten(0, 1)
 
     def _tensor(self, array):
         return torch.tensor(np.ascontiguousarray(array), device=self.device)
@@ -248,27 +266,28 @@ def _by_region(columns):
     return order, regions[ascending], n_readers[ascending]
 
 
-def _outputs_of_trunks(trunk, branch_class):
-    """The branch classes that each trunk needs, and where each candidate's output is.
+def _outputs_of_trunks(trunk, kind):
+    """The outputs that each trunk needs, and where each candidate's output is.
+
+    Candidates of one trunk and one kind share an output.
 
     Returns
     -------
-    classes : ndarray of int64 of shape (n_trunks, n_outputs)
-        As many for each as the one with most needs, the first of its own repeated.
-    output : ndarray of int64 of shape (n_candidates,) or None
-        Place among all outputs, trunk by trunk; None where candidate and output agree.
+    speaker : ndarray of int64 of shape (n_trunks, n_outputs)
+        A candidate of each; as many for each trunk as the one with most needs, the first
+        of its own repeated.
+    output : ndarray of int64 of shape (n_candidates,)
+        Place among all outputs, trunk by trunk.
     """
-    needed, which = np.unique(
-        np.column_stack([trunk, branch_class]), axis=0, return_inverse=True
+    needed, first, which = np.unique(
+        np.column_stack([trunk, kind]), axis=0, return_index=True, return_inverse=True
     )
     start = np.searchsorted(needed[:, 0], np.arange(trunk.max(initial=-1) + 1))
     place = np.arange(len(needed)) - start[needed[:, 0]]
     n_outputs = place.max(initial=0) + 1
-    classes = np.repeat(needed[start, 1][:, None], n_outputs, axis=1)
-    classes[needed[:, 0], place] = needed[:, 1]
-    output = (needed[:, 0] * n_outputs + place)[which.reshape(-1)]
-    same = np.array_equal(output, np.arange(classes.size))
-    return classes, None if same else output
+    speaker = np.repeat(first[start][:, None], n_outputs, axis=1)
+    speaker[needed[:, 0], place] = first
+    return speaker, (needed[:, 0] * n_outputs + place)[which.reshape(-1)]
 
 
 def folded_layers(bank, candidates):

@@ -9,7 +9,7 @@ import torch
 
 from skgrow.bank import BranchBank
 from skgrow.curves import Curves
-from skgrow.forward import Scratch, features_major, row_chunks
+from skgrow.forward import Scratch, features_major, own_tensor, row_chunks
 from skgrow.growth.candidates import (
     Candidates,
     FoldedBranches,
@@ -159,17 +159,14 @@ class GrownRunner:
         """
         added = features.new_empty((self.n_branches, features.shape[1]))
         for rows, chunk in self._work(features):
-            value, spoken = chunk.values(features[:, rows])
-            added[chunk.own, rows] = chunk.scale * value + chunk.bias * spoken
+            added[chunk.own, rows] = chunk.contributions(features[:, rows])
         return added
 
     def logits(self, features):
         """Summed contributions by class, a Tensor `(n_classes, n_rows)`."""
         total = features.new_zeros((self.n_classes, features.shape[1]))
         for rows, chunk in self._work(features):
-            value, spoken = chunk.values(features[:, rows])
-            total[:, rows].addmm_(chunk.scale_to_class, value)
-            total[:, rows].addmm_(chunk.bias_to_class, spoken)
+            chunk.add_to(total[:, rows], features[:, rows])
         return total
 
     def _work(self, features):
@@ -182,25 +179,32 @@ class _Chunk:
     """The branches `own`, made ready to run."""
 
     def __init__(self, own, branches, device, n_classes, scratch):
-        def column(array):
-            # A copy: read-only arrays (memory maps) must never be shared with torch.
-            return torch.tensor(array, device=device)[:, None]
-
+        uses = branches.uses
         self.own = torch.tensor(own, device=device)
-        self.folded = FoldedBranches(branches.bank, branches.uses, device, scratch)
-        self.threshold = column(branches.uses.threshold)  # (n_own, 1)
-        self.scale = column(branches.scale / branches.span)
-        self.bias = column(branches.bias)
-        target = torch.tensor(branches.uses.target, device=device)
-        to_class = torch.nn.functional.one_hot(target, n_classes).T  # (n_classes, n_own)
-        self.scale_to_class = to_class * self.scale.T
-        self.bias_to_class = to_class * self.bias.T
+        self.folded = FoldedBranches(branches.bank, uses, device, scratch, lowered=True)
+        self.output = own_tensor(self.folded.output, device)
+        masks = np.stack([branches.scale / branches.span, branches.bias])
+        self.scale, self.bias = own_tensor(masks[:, :, None], device)  # (n_own, 1)
+        to_class = np.zeros((2, n_classes, self.folded.n_outputs), masks.dtype)
+        to_class[:, uses.target, self.folded.output] = masks
+        self.scale_to_class, self.bias_to_class = own_tensor(to_class, device)
 
     @torch.inference_mode()
-    def values(self, features):
-        """`relu(output - threshold)` `(n_own, rows)`, and 1 where it is not 0."""
-        value = self.folded.outputs(features).sub_(self.threshold).relu_()
-        return value, value.sign()
+    def contributions(self, features):
+        """What each branch adds, `(n_own, rows)`."""
+        value = self._values(features).index_select(0, self.output)
+        return self.scale * value + self.bias * value.sign()
+
+    @torch.inference_mode()
+    def add_to(self, total, features):
+        """Add what all say to `(n_classes, rows)`."""
+        value = self._values(features)
+        total.addmm_(self.scale_to_class, value)
+        total.addmm_(self.bias_to_class, value.sign_())
+
+    def _values(self, features):
+        """`relu(output - threshold)` of every output, `(n_outputs, rows)`."""
+        return self.folded.every_output(features).relu_()
 
 
 @dataclass(frozen=True)
