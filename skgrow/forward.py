@@ -13,6 +13,7 @@ __all__ = [
     "BankRunner",
     "Gather",
     "LayerStack",
+    "MANY_READERS",
     "Scratch",
     "features_major",
     "input_columns",
@@ -27,6 +28,9 @@ CHUNK_ROWS = 512
 BRANCHES_PER_CHUNK = 128
 LAYER_BYTES = 9 * 2**17
 LEAST_CHUNK_ROWS, MOST_CHUNK_ROWS = 64, 2048
+# Branches that read the same inputs, or inputs with as many readers each: fewer are not
+# worth a product of their own.
+MANY_READERS = 16
 ROWS_PER_BLOCK = 64  # of a transposition: few enough for a core's first cache
 
 
@@ -181,11 +185,14 @@ class LayerStack:
         n_done = n_read = 0
         for n_inputs, n_each in self.readers:
             own = slice(n_done, n_done + n_inputs * n_each)
-            torch.bmm(
-                layer[own].view(n_inputs, n_each * layer.shape[1], layer.shape[2]),
-                inputs[n_read : n_read + n_inputs],
-                out=out[own].view(n_inputs, n_each * out.shape[1], out.shape[2]),
-            )
+            weight = layer[own].view(n_inputs, n_each * layer.shape[1], layer.shape[2])
+            place = out[own].view(n_inputs, n_each * out.shape[1], out.shape[2])
+            some = inputs[n_read : n_read + n_inputs]
+            if n_each < MANY_READERS:
+                torch.bmm(weight, some, out=place)
+            else:  # large products do better one by one
+                for parts in zip(weight, some, place, strict=True):
+                    torch.mm(*parts[:2], out=parts[2])
             n_done, n_read = own.stop, n_read + n_inputs
 
     def outputs(self, inputs):

@@ -1,5 +1,8 @@
 """Candidates: the table, and the input map folded into the first layer."""
 
+from dataclasses import replace
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -209,17 +212,25 @@ def test_candidates_that_share_a_trunk_have_outputs_of_their_own():
     np.testing.assert_allclose(outputs(bank, candidates, X), expected, atol=1e-12)
 
 
-def test_trunks_of_one_region_read_it_once():
+@pytest.mark.parametrize("bounded", [False, True])
+def test_trunks_of_one_region_read_it_once(bounded):
+    """One region has 17 readers, 16 have two, one has three: too few to be shared."""
     bank, X = random_bank(), random_rows(300)
-    candidates = plain_candidates()
-    columns = candidates.columns[[0, 0, 1, 0, 2, 1]]
-    branches = np.arange(6) % bank.n_branches
+    places = list(permutations(range(X.shape[1]), bank.regions.shape[1]))[:18]
+    region = np.repeat(np.arange(18), [17, 3, *[2] * 16])
+    branch = np.arange(len(region)) % bank.n_branches
     shared = Candidates.plain(
-        np.zeros(6, int), columns, branches, np.arange(6) % N_CLASSES, bank.dtype
+        region, np.array(places)[region], branch, branch % N_CLASSES, bank.dtype
     )
-    assert len(np.unique(columns, axis=0)) == 3
-    assert FoldedBranches(bank, shared).stack.readers == [(1, 1), (1, 2), (1, 3)]
+    # More than there are branches read one region: maps make them trunks of their own.
+    shared = replace(shared, shift=shared.shift + 0.01 * np.arange(len(region))[:, None])
+    shared = shared.take(np.random.RandomState(0).permutation(len(region)))
+    if bounded:
+        shared.lower[::3] = -0.4
+    assert FoldedBranches(bank, shared).stack.readers == [(3, 1), (16, 2), (1, 17)]
     expected = map_then_branch(bank, shared, X)
+    inside = (X[:, shared.columns] >= shared.lower).all(axis=2).T
+    expected = np.where(inside, expected, -np.inf)
     np.testing.assert_allclose(outputs(bank, shared, X), expected, atol=1e-12)
 
 

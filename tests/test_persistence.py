@@ -340,7 +340,7 @@ def test_files_of_every_version_load(path):
 
 
 def store():
-    """Write a small model of each kind, and some of its scores."""
+    """Write a small model of each kind, and some of its scores, where there is none."""
     narrow = ImagePatches((1, 8, 8), patch_size=3, stride=5)
     nam = GrowingNAMClassifier(
         narrow, hidden_layer_sizes=(3,), max_iter=5, round_size=5, random_state=0
@@ -354,13 +354,20 @@ def store():
     mlp.set_params(how="morphism").grow(X, Y, n_layers=1).partial_fit(X, Y)
     mlp.set_params(how="autogrow").grow(X, Y, n_layers=1).partial_fit(X, Y)
     mlp.set_params(how="swe", where=0)
+    small = {"hidden_layer_sizes": (2,), "n_replicas": 2, "max_iter": 2}
+    table = GrowingNAMClassifier(**small, random_state=0).fit(X, Y % 2)
+    assert table._network.curves is not None
+    assert table._network.surfaces is not None
     kinds = {
         "nam": (nam, "n_branches"),
         "vote": (vote.fit(X, Y), "n_branches"),
         "mlp": (mlp, "n_parameters"),
+        "table": (table, "n_parameters"),
     }
     for name, (model, size) in kinds.items():
         path = STORED / f"{name}-{skgrow.__version__}.safetensors"
+        if path.exists():
+            continue
         skgrow.save(model, path)
         scores = model.decision_function(X[::200]).tolist()
         facts = {"size": size, "n": getattr(model, size + "_"), "scores": scores}

@@ -34,7 +34,8 @@ def last_line(command):
     """What a command printed last, and whether it succeeded."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).strip().splitlines()
-    print(f"{' '.join(map(str, command))}\n  {lines[-1]}", flush=True)
+    told = lines[-1:] if done.returncode == 0 else lines
+    print(" ".join(map(str, command)), *told, sep="\n  ", flush=True)
     return lines[-1].strip("= "), done.returncode == 0
 
 

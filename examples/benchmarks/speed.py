@@ -63,7 +63,7 @@ class Sizes:
     n_repeats: int
 
 
-WORKERS = Sizes((3, 32, 32), 6, 3, 8_000, 16, 10, 0, 3)  # long beside starting jobs
+WORKERS = Sizes((3, 32, 32), 6, 3, 8_000, 64, 10, 0, 3)  # long beside starting jobs
 FULL = Sizes((3, 32, 32), 6, 3, 16_000, 16, 10, 1456, 3)
 QUICK = Sizes((1, 8, 8), 2, 1, 4_000, 9, 10, 200, 3)
 

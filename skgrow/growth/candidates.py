@@ -12,7 +12,13 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from skgrow.forward import BRANCHES_PER_CHUNK, Gather, LayerStack, row_chunks
+from skgrow.forward import (
+    BRANCHES_PER_CHUNK,
+    MANY_READERS,
+    Gather,
+    LayerStack,
+    row_chunks,
+)
 
 __all__ = [
     "Candidates",
@@ -199,9 +205,11 @@ class FoldedBranches:
         self.bounds = None
         own = np.flatnonzero(trunks.has_bound)
         if len(own):
+            # Few have bounds where most candidates are plain: only these are looked at.
             both = (trunks.lower[own, :, None], trunks.upper[own, :, None])
             read = np.repeat(np.arange(len(columns)), n_readers)[own]
             self.bounds = tuple(map(self._tensor, (own, read, *both)))
+            self.all_bounded = len(own) == len(trunks) == len(columns)
 
     def chunks(self, n_rows):
         """Slices of the rows to work on at once."""
@@ -228,11 +236,18 @@ class FoldedBranches:
         inputs = self.inputs_of(features)  # (regions, region_size + 1, rows)
         outputs = self.stack.outputs(inputs)  # (trunks, outputs of one, rows)
         if self.bounds is not None:
-            own, read, lower, upper = self.bounds
-            seen = inputs.index_select(0, read)[:, :-1]
-            outside = ((seen < lower) | (seen > upper)).any(dim=1, keepdim=True)
-            outputs[own] = outputs[own].masked_fill_(outside, -torch.inf)
+            self._silence(outputs, inputs[:, :-1])
         return outputs.flatten(0, 1)
+
+    def _silence(self, outputs, inputs):
+        """Minus infinity in the place of outputs outside the input bounds."""
+        own, read, lower, upper = self.bounds
+        seen = inputs if self.all_bounded else inputs.index_select(0, read)
+        outside = ((seen < lower) | (seen > upper)).any(dim=1, keepdim=True)
+        if self.all_bounded:
+            outputs.masked_fill_(outside, -torch.inf)
+        else:
+            outputs[own] = outputs[own].masked_fill_(outside, -torch.inf)
 
     def _tensor(self, array):
         return torch.tensor(np.ascontiguousarray(array), device=self.device)
@@ -247,23 +262,30 @@ def _distinct(candidates, names):
 
 
 def _by_region(columns):
-    """Trunks in the order of how many others read the same columns, and then of these.
+    """Trunks in the order of how many of them read the same inputs, and then of these.
+
+    Inputs are shared where that makes products large, or many of one size: few of each
+    size take longer than all trunks with inputs of their own.
 
     Returns
     -------
     order : ndarray of int64 of shape (n_trunks,)
-    columns : ndarray of int64 of shape (n_regions, region_size)
+    columns : ndarray of int64 of shape (n_inputs, region_size)
         What the trunks read, in their order.
-    n_readers : ndarray of int64 of shape (n_regions,)
+    n_readers : ndarray of int64 of shape (n_inputs,)
         How many trunks in a row read each; ascending.
     """
-    regions, number, n_readers = np.unique(
-        columns, axis=0, return_inverse=True, return_counts=True
-    )
-    number = number.reshape(-1)
-    ascending = np.argsort(n_readers, kind="stable")
-    order = np.lexsort((number, n_readers[number]))
-    return order, regions[ascending], n_readers[ascending]
+    _, region, size = np.unique(columns, axis=0, return_inverse=True, return_counts=True)
+    region = region.reshape(-1)
+    n_of_size = np.bincount(size, minlength=1)
+    shared = (n_of_size[size] >= MANY_READERS) | (size >= MANY_READERS)
+    each = np.where(shared, size, 1)[region]  # (n_trunks,)
+    order = np.lexsort((region, each))
+    each, place, first = each[order], 0, []
+    while place < len(order):  # the first reader of each input
+        first.append(place)
+        place += each[place]
+    return order, columns[order[first]], each[first]
 
 
 def _outputs_of_trunks(trunk, kind):
