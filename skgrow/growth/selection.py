@@ -23,7 +23,7 @@ DAMPING = 0.5
 # many picks old.
 PICKS_PER_REFRESH = 10
 # How many times its gain a candidate is worth that needs no new trunk.
-CHEAP = 3.5
+CHEAP = 2.0
 TINY = np.finfo(np.float32).tiny
 # Gains this near to each other, relatively, differ by rounding, which the number of
 # threads may change. Of such the first is picked.
