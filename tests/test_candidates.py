@@ -174,7 +174,7 @@ def test_empty_joins_and_keeps_the_dtypes():
     assert outputs(random_bank(), empty, random_rows(5)).shape == (0, 5)
 
 
-def test_bounded_says_whether_any_candidate_is():
+def test_has_bound_says_which_candidates_have_one():
     candidates = plain_candidates()
     assert not candidates.has_bound.any()
     candidates.upper[-1, -1] = 0.5

@@ -226,7 +226,8 @@ class FoldedBranches:
         Returns
         -------
         outputs : Tensor of shape (n_candidates, rows)
-            Minus infinity outside the input bound: below every threshold.
+            Minus infinity outside the input bound: below every threshold. In scratch
+            memory, as of `LayerStack.hidden`: the next call may write over it.
         """
         outputs = self.every_output(features)
         return outputs if self.index is None else outputs.index_select(0, self.index)
