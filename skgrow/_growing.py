@@ -60,10 +60,14 @@ class GrowingMixin(CallbackSupportMixin):
             )
 
     def _too_small(self, y):
-        n_pool = len(y) - round(self.validation_fraction * len(y))
+        n_pool = len(y) - round(self._held_out_share(len(y)) * len(y))
         smallest = self._smallest_share(y)
         n_verify = n_pool - n_search_rows(n_pool, self.search_rows)
         return selection_too_small(n_verify, smallest, 2 * self.n_verified, self.delta)
+
+    def _held_out_share(self, n_rows):
+        """Of the rows, to stop growth by."""
+        return self.validation_fraction
 
     @property
     def _loss(self):
@@ -105,7 +109,8 @@ class GrowingMixin(CallbackSupportMixin):
             file = _checkpoint(checkpoint, self, (X, y, weight), n_branches, targets)
             progress = file.resume(self)
             n_before = file.n_before
-        pool, held_out = stratified_split(y, self.validation_fraction, self._seed)
+        share = self._held_out_share(len(y))
+        pool, held_out = stratified_split(y, share, self._seed)
         features = features_major(self._scaler.transform(X), self.device)
         weight = weight / weight.mean()
         selection = SelectionSet(features, y, weight, pool, held_out, self._loss)

@@ -58,6 +58,10 @@ CONSTRAINTS = {
     "verbose": ["verbose"],
 }
 
+# What growth adds to curves is small: rows that are few would take luck for it. On inner
+# divisions of small tables a tenth of the rows let harm pass, a quarter did not.
+JUDGING_ROWS, JUDGING_SHARE = 1500, 1 / 4
+
 
 class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
     """`fit` and `grow`; the estimator says what a target is.
@@ -164,6 +168,12 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         with unchanged_on_error(self):
             self._grow(X, y, weight, n_branches, self._masking, checkpoint)
         return self
+
+    def _held_out_share(self, n_rows):
+        share = super()._held_out_share(n_rows)
+        if self._wants_curves():
+            share = max(share, min(JUDGING_SHARE, JUDGING_ROWS / n_rows))
+        return share
 
     def _masking(self, selection, X):
         logits = self._network.logits(X, self._scaler, self.device)

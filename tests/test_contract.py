@@ -462,6 +462,31 @@ def test_early_stopping_restores_the_best_weights(monkeypatch):
     assert np.isclose(losses.mean(), min(curve))
 
 
+@pytest.mark.parametrize(
+    ("curves", "fraction", "n_held_out"),
+    [(False, 0.1, 90), (True, 0.1, 225), (True, 0.4, 360)],
+)
+def test_growth_on_curves_is_judged_by_more_rows(
+    monkeypatch, curves, fraction, n_held_out
+):
+    from skgrow import _growing as module
+
+    seen = []
+
+    def spy(*args):
+        seen.append(args)
+        return selection_set(*args)
+
+    selection_set = module.SelectionSet
+    monkeypatch.setattr(module, "SelectionSet", spy)
+    X, y = crossed()
+    nam = table_nam(curves=curves, validation_fraction=fraction).fit(X, y)
+    nam.grow(X, y, 5)
+    (_, _, _, pool, held_out, _) = seen[0]
+    assert len(held_out) == n_held_out
+    assert len(pool) + len(held_out) == 900
+
+
 def test_random_state_makes_runs_alike():
     X, y = X_DIGITS[:300], Y_DIGITS[:300]
     one, two = (digits_nam().fit(X, y).predict_proba(X) for _ in range(2))
