@@ -464,7 +464,7 @@ def test_early_stopping_restores_the_best_weights(monkeypatch):
 
 @pytest.mark.parametrize(
     ("curves", "fraction", "n_held_out"),
-    [(False, 0.1, 90), (True, 0.1, 225), (True, 0.4, 360)],
+    [(False, 0.1, 90), (True, 0.1, 225), (True, 0.3, 270)],
 )
 def test_growth_on_curves_is_judged_by_more_rows(
     monkeypatch, curves, fraction, n_held_out
