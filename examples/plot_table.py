@@ -51,12 +51,16 @@ frame.head()
 # The base network
 # ----------------
 #
-# By default it has a branch for every column, and one for each pair of neighbours: age
-# and income are a pair, income and distance are not.
+# By default the pairs that look most promising have terms from the start, and nothing
+# would be left here to grow. To see growth at work, this base has a curve for every
+# column, and a branch for each pair of neighbours: age and income are a pair, income and
+# distance are not.
 
+neighbours = [[j, (j + 1) % frame.shape[1]] for j in range(frame.shape[1])]
 nam = GrowingNAMClassifier(
-    max_iter=30, early_stopping=True, round_size=5, refit=True, random_state=0
-)
+    neighbours, grow_regions="pairs", curves=True,
+    max_iter=30, round_size=5, refit=True, random_state=0,
+)  # fmt: skip
 nam.fit(frame[train], stays[train])
 before = nam.score(frame[test], stays[test])
 print(nam.term_names_)
@@ -67,7 +71,7 @@ print(nam.term_names_)
 #
 # It looks at all pairs. What it adds is a term of the network like any other.
 
-nam.grow(frame[train], stays[train], n_branches=12)
+nam.grow(frame[train], stays[train], n_branches=10)
 after = nam.score(frame[test], stays[test])
 print(f"test accuracy {before:.3f} before, {after:.3f} after growth")
 nam
