@@ -10,8 +10,8 @@ else is as it is by default. `--quick` takes 3,000 rows and 20 columns.
 
 Then 1,000,000 made-up images of 28 x 28 in float32, 2.9 GiB, in a file of the folder for
 temporary files: a network fitted on 20,000 of them grows on the memory map of all.
-`--quick` takes 20,000 images of 8 x 8. Needs Linux's /proc, as it tells memory of the
-program's own from pages of the map.
+`--quick` takes 20,000 images of 8 x 8. Pages of the map are not counted: the system maps
+many around each one that is read, and takes them back at will. Needs Linux's /proc.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from sklearn.metrics import roc_auc_score
 from skgrow import GrowingNAMClassifier, ImagePatches, __version__
 
 PASSES = 20
-KINDS = "RssAnon", "RssFile"  # of memory
 ROWS_PER_BLOCK = 10_000  # of the file, as it is written
 SHAPES = (np.sin, np.square, np.abs, np.tanh, np.cos)
 
@@ -55,28 +54,28 @@ def made_up(n_rows, n_columns, seed=0):
 
 
 class Peak:
-    """Memory that is added while a step runs, in MiB, looked at now and then."""
+    """Largest memory of this process's own since the start, MiB, looked at often."""
 
     def __init__(self):
-        self.start = self.most = resident()
+        self.start = self.most = own_memory()
         self.done = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self):
         while not self.done.wait(0.05):
-            self.most = np.maximum(self.most, resident())
+            self.most = max(self.most, own_memory())
 
     def above_start(self):
-        """Of the program's own, and of files that are mapped."""
+        """MiB that were added at most."""
         self.done.set()
-        return (self.most - self.start).tolist()
+        return self.most - self.start
 
 
-def resident():
-    """Resident memory of this process in MiB: its own, and that of mapped files."""
+def own_memory():
+    """Resident memory of this process in MiB, without pages of files."""
     lines = Path("/proc/self/status").read_text().splitlines()
     status = dict(line.split(":", 1) for line in lines)
-    return np.array([int(status[name].split()[0]) for name in KINDS]) / 1024
+    return int(status["RssAnon"].split()[0]) / 1024
 
 
 def run(X, y, n_branches):
@@ -94,7 +93,7 @@ def run(X, y, n_branches):
         peak, start = Peak(), perf_counter()
         step()
         row = {"step": title, "seconds": perf_counter() - start}
-        row["mebibytes"] = peak.above_start()[0]
+        row["mebibytes"] = peak.above_start()
         row["n_terms"] = len(nam.term_names_)
         row["n_branches"] = nam.n_branches_
         row["auc"] = roc_auc_score(test[1], nam.predict_proba(test[0])[:, 1])
@@ -128,11 +127,10 @@ def run_mapped(n_rows, side, n_branches):
         before = nam.score(X[few], y[few])
         peak, start = Peak(), perf_counter()
         nam.grow(X, y, n_branches)
-        seconds = perf_counter() - start
-        own, pages = peak.above_start()
+        seconds, own = perf_counter() - start, peak.above_start()
         row = {
             "step": f"grow by {n_branches}", "shape": X.shape, "seconds": seconds,
-            "mebibytes": own, "mapped_mebibytes": pages, "n_branches": nam.n_branches_,
+            "mebibytes": own, "n_branches": nam.n_branches_,
             "accuracy": [before, nam.score(X[few], y[few])],
             "map_mebibytes": X.nbytes / 2**20,
         }  # fmt: skip
@@ -155,22 +153,20 @@ def markdown(rows, grown, shape, frame_bytes):
         f"| {row['n_terms']} | {row['n_branches']} | {row['auc']:.4f} |"
         for row in rows
     ]
+    before, after = grown["accuracy"]
     lines += [
         "",
-        "## A memory map",
-        "",
+        "## A memory map", "",
         f"{grown['shape'][0]:,} images of {grown['shape'][1]} pixels in a file of "
         f"{grown['map_mebibytes']:,.0f} MiB. Growth by {grown['n_branches']} branches "
         f"took {grown['seconds']:.0f} seconds and {grown['mebibytes']:,.0f} MiB of "
-        f"memory beside {grown['mapped_mebibytes']:,.0f} MiB of pages of the file; the "
-        "accuracy on the rows of the base went from {:.3f} to {:.3f}.".format(
-            *grown["accuracy"]
-        ),
+        "memory, pages of the file not counted; the accuracy on the rows of the base "
+        f"went from {before:.3f} to {after:.3f}.",
         "",
         f"{torch.get_num_threads()} threads; skgrow {__version__}, torch "
         f"{torch.__version__}, Python {platform.python_version()}.",
         "",
-    ]
+    ]  # fmt: skip
     return "\n".join(lines)
 
 
