@@ -171,8 +171,9 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
 
     def _held_out_share(self, n_rows):
         share = super()._held_out_share(n_rows)
-        if self._wants_curves():
-            share = max(share, min(JUDGING_SHARE, JUDGING_ROWS / n_rows))
+        network = vars(self).get("_network")  # `partial_fit` makes one without curves
+        if self._wants_curves() if network is None else network.curves is not None:
+            share = max(share, min(JUDGING_SHARE, JUDGING_ROWS / max(n_rows, 1)))
         return share
 
     def _masking(self, selection, X):
