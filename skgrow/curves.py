@@ -11,7 +11,10 @@ from sklearn.utils import gen_batches
 __all__ = ["Curves", "knots_of", "place"]
 
 ROWS_PER_CHUNK = 4096
-N_BINS = 64  # knots of a column at quantiles; columns of fewer values have one for each
+N_BINS = 64  # knots of a column at quantiles
+# A column of no more values has a knot for each: in adult, every capital gain then speaks
+# for itself, where quantiles would put some of them together.
+N_VALUES = 128
 HEAVY = 0.25  # of the rows of a bin: a value of more is a knot of its own
 
 
@@ -54,9 +57,10 @@ class Curves:
             Columns of codes, which get a knot for each.
         n_classes : int
         """
+        n_alls = np.where(categorical, len(X), N_VALUES)
         knots = [
-            np.append(knots_of(column, sample_weight, N_BINS, is_codes, HEAVY), np.nan)
-            for column, is_codes in zip(X.T, categorical, strict=True)
+            np.append(knots_of(column, sample_weight, N_BINS, n_all, HEAVY), np.nan)
+            for column, n_all in zip(X.T, n_alls, strict=True)
         ]
         start = np.cumsum([0, *map(len, knots)])
         values = np.zeros((start[-1], n_classes), dtype=X.dtype)
@@ -193,7 +197,7 @@ def place(all_knots, start, X):
     return point, share
 
 
-def knots_of(column, sample_weight, n_bins, is_codes=False, heavy=1.0):
+def knots_of(column, sample_weight, n_bins, n_all=None, heavy=1.0):
     """Knots of one column: all its values if they are few, else quantiles.
 
     A value that holds many rows is a knot, and so are its neighbours, so that the curve
@@ -205,8 +209,8 @@ def knots_of(column, sample_weight, n_bins, is_codes=False, heavy=1.0):
         NaN where missing.
     sample_weight : ndarray of shape (n_samples,)
     n_bins : int
-    is_codes : bool, default=False
-        Whether every value gets a knot, however many there are.
+    n_all : int, default=None
+        Every value gets a knot where there are no more; by default `n_bins`.
     heavy : float, default=1.0
         How many rows are many, in the mean number of rows of a bin.
 
@@ -230,7 +234,7 @@ def knots_of(column, sample_weight, n_bins, is_codes=False, heavy=1.0):
     distinct, number = np.unique(column, return_inverse=True)
     if not len(distinct):
         return np.zeros(1, dtype=column.dtype)
-    if is_codes or len(distinct) <= n_bins:
+    if len(distinct) <= (n_bins if n_all is None else n_all):
         return distinct
     mass = np.bincount(number, weights=weight)
     many = mass > heavy * weight.sum() / n_bins

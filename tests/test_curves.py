@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 
 from skgrow import GrowingNAMClassifier, curve_fitting
 from skgrow.curve_fitting import FIXED, KNEE, RIDGE, fit_curves
-from skgrow.curves import N_BINS, Curves, knots_of
+from skgrow.curves import N_BINS, N_VALUES, Curves, knots_of
 from skgrow.interactions import promising_pairs
 from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
 
@@ -74,6 +74,18 @@ def test_a_column_of_many_values_has_knots_at_quantiles_and_beside_heavy_values(
     assert N_BINS <= len(knots) <= N_BINS + 5
     assert knots[0] == 0
     assert knots[1] == column[column > 0].min()  # free to jump right beside 0
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_a_column_of_few_values_has_a_knot_for_each(extra):
+    values = np.arange(float(N_VALUES + extra))
+    weight = np.append(1e4, np.ones(len(values) - 1))  # one is heavy, all others light
+    is_codes = np.array([False])
+    knots = Curves.flat(values[:, None], weight, is_codes, n_classes=1).knots[:-1]
+    if extra:
+        assert len(knots) <= N_BINS + 2
+    else:
+        np.testing.assert_array_equal(knots, values)
 
 
 def test_a_column_of_heavy_values_alone_has_a_knot_for_each():
