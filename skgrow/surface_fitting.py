@@ -17,7 +17,6 @@ from skgrow.surfaces import Surfaces
 __all__ = ["fit_surfaces"]
 
 MAX_SURFACES = 32  # a replica
-MIN_CHOSEN = 2  # replicas; what a single one chooses is noise as a rule
 BINS = (16, 48)  # of a column: a coarse grid, and a fine one where that is better
 # Strengths of smoothing, tried from the first on while the held-out loss falls.
 STRENGTHS = (300.0, 170.0, 100.0, 60.0, 30.0, 17.0, 10.0, 5.0)
@@ -41,10 +40,9 @@ def fit_surfaces(
     Each replica does all of it without the rows of its fold: it takes the curves that
     were fitted without them, screens the pairs, fits, and keeps the strength that
     predicts the fold best, or no surface at all. The mean of the replicas is the result:
-    a pair that few of them choose speaks softly, and one of a single replica not at all.
-    The penalty of a surface is
-    pseudo-Huber in the norm of the steps between neighbouring knots: loud surfaces are
-    smoothed less than soft ones. Grids are as fine as all folds together want them.
+    a pair that few of them choose speaks softly. The penalty of a surface is pseudo-Huber
+    in the norm of the steps between neighbouring knots: loud surfaces are smoothed less
+    than soft ones. Grids are as fine as all folds together want them.
 
     Parameters
     ----------
@@ -134,9 +132,7 @@ def _screened(rows, kept, logits):
 def _mean(rows, attempts, n_bins, n_classes):
     """Mean of the replicas' surfaces, and what their means say."""
     spoken = [attempt for attempt in attempts if attempt.values is not None]
-    pairs, n_chosen = np.unique(
-        np.concatenate([attempt.pairs for attempt in spoken]), axis=0, return_counts=True
-    )
+    pairs = np.unique(np.concatenate([attempt.pairs for attempt in spoken]), axis=0)
     surfaces = Surfaces.flat(pairs, rows.X, rows.weight, n_classes, n_bins)
     number = np.repeat(np.arange(len(pairs)), np.diff(surfaces.begin))
     total = np.zeros((len(number), len(_to_class(n_classes))))
@@ -144,19 +140,10 @@ def _mean(rows, attempts, n_bins, n_classes):
         own = (pairs[:, None] == attempt.pairs).all(axis=2).any(axis=1)
         total[own[number]] += attempt.values / len(attempts)
     values = _with_gaps(surfaces, total, rows) @ _to_class(n_classes)
-    rare = pairs[n_chosen < MIN_CHOSEN].tolist()
-    return _centred(replace(surfaces, values=values).without(map(tuple, rare)), rows)
-
-
-def _centred(surfaces, rows):
-    """Surfaces of mean 0, and what was taken from them; None if there are none."""
-    dtype = rows.X.dtype
-    if not len(surfaces):
-        return None, np.zeros(surfaces.values.shape[1], dtype)
-    means = _means(surfaces, rows)
-    number = np.repeat(np.arange(len(surfaces)), np.diff(surfaces.begin))
-    values = (surfaces.values - means[number]).astype(dtype)
-    return replace(surfaces, values=values), means.sum(axis=0).astype(dtype)
+    means = _means(replace(surfaces, values=values), rows)
+    values = (values - means[number]).astype(rows.X.dtype)
+    level = means.sum(axis=0).astype(rows.X.dtype)
+    return replace(surfaces, values=values), level
 
 
 def _with_gaps(surfaces, values, rows):

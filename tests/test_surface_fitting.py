@@ -171,7 +171,7 @@ def test_each_surface_has_mean_zero_over_the_rows():
     np.testing.assert_allclose(means, 0, atol=1e-10)
 
 
-def test_pairs_of_a_single_replica_are_dropped():
+def test_a_pair_speaks_as_loud_as_replicas_choose_it():
     X, dark = jagged(200)
     ones = np.ones(200)
     rows = _Rows(X, dark, ones, np.zeros(4, dtype=bool), CROSS_ENTROPY, None)
@@ -181,15 +181,16 @@ def test_pairs_of_a_single_replica_are_dropped():
         grids = np.random.RandomState(len(attempts)).randn(len(flat.values), 1)
         attempts.append(_Attempt(flat.pairs, grids, 1.0))
     attempts.append(_Attempt(np.zeros((0, 2), int), None, 0.0))
-    surfaces, level = _mean(rows, attempts, 8, 2)
-    assert surfaces.pairs.tolist() == [[0, 2]]
-    size = np.prod(surfaces.grid(0))
-    first, second, third = (a.values for a in attempts[:3])
-    mean = (first[-size:] + second[:size] + third) / 4  # one of four wants nothing
-    found = surfaces.values[:, 1] + level[1]
-    inside = np.arange(size).reshape(surfaces.grid(0))[:-1, :-1].ravel()
-    np.testing.assert_allclose(found[inside], mean[inside, 0] / 2)
-    assert _mean(rows, attempts[:1], 8, 2)[0] is None
+    surfaces, _ = _mean(rows, attempts, 8, 2)
+    assert surfaces.pairs.tolist() == [[0, 1], [0, 2], [1, 3]]
+    first, second, third = (a.values[:, 0] for a in attempts[:3])
+    sizes = [np.prod(surfaces.grid(number)) for number in range(3)]
+    shared = first[sizes[0] :] + second[: sizes[1]] + third
+    for number, said in enumerate([first[: sizes[0]], shared, second[sizes[1] :]]):
+        inside = np.arange(sizes[number]).reshape(surfaces.grid(number))[:-1, :-1]
+        found = surfaces.values[surfaces.begin[number] + inside.ravel(), 1]
+        wanted = said[inside.ravel()] / 4 / 2  # one of four replicas; half a class
+        np.testing.assert_allclose(np.diff(found), np.diff(wanted), atol=1e-12)
 
 
 def test_result_does_not_depend_on_workers():
