@@ -57,10 +57,11 @@ class Curves:
             Columns of codes, which get a knot for each.
         n_classes : int
         """
-        n_alls = np.where(categorical, len(X), N_VALUES)
+        # Of codes, as many as there are.
+        most_values = np.where(categorical, len(X), N_VALUES)
         knots = [
-            np.append(knots_of(column, sample_weight, N_BINS, n_all, HEAVY), np.nan)
-            for column, n_all in zip(X.T, n_alls, strict=True)
+            np.append(knots_of(column, sample_weight, N_BINS, most, HEAVY), np.nan)
+            for column, most in zip(X.T, most_values, strict=True)
         ]
         start = np.cumsum([0, *map(len, knots)])
         values = np.zeros((start[-1], n_classes), dtype=X.dtype)
@@ -197,7 +198,7 @@ def place(all_knots, start, X):
     return point, share
 
 
-def knots_of(column, sample_weight, n_bins, n_all=None, heavy=1.0):
+def knots_of(column, sample_weight, n_bins, most_values=None, heavy=1.0):
     """Knots of one column: all its values if they are few, else quantiles.
 
     A value that holds many rows is a knot, and so are its neighbours, so that the curve
@@ -209,8 +210,8 @@ def knots_of(column, sample_weight, n_bins, n_all=None, heavy=1.0):
         NaN where missing.
     sample_weight : ndarray of shape (n_samples,)
     n_bins : int
-    n_all : int, default=None
-        Every value gets a knot where there are no more; by default `n_bins`.
+    most_values : int, default=None
+        Up to so many values, each gets a knot; by default `n_bins`.
     heavy : float, default=1.0
         How many rows are many, in the mean number of rows of a bin.
 
@@ -234,7 +235,7 @@ def knots_of(column, sample_weight, n_bins, n_all=None, heavy=1.0):
     distinct, number = np.unique(column, return_inverse=True)
     if not len(distinct):
         return np.zeros(1, dtype=column.dtype)
-    if len(distinct) <= (n_bins if n_all is None else n_all):
+    if len(distinct) <= (n_bins if most_values is None else most_values):
         return distinct
     mass = np.bincount(number, weights=weight)
     many = mass > heavy * weight.sum() / n_bins

@@ -181,8 +181,9 @@ def test_a_pair_speaks_as_loud_as_replicas_choose_it():
         grids = np.random.RandomState(len(attempts)).randn(len(flat.values), 1)
         attempts.append(_Attempt(flat.pairs, grids, 1.0))
     attempts.append(_Attempt(np.zeros((0, 2), int), None, 0.0))
-    surfaces, _ = _mean(rows, attempts, 8, 2)
+    surfaces, level = _mean(rows, attempts, 8, 2)
     assert surfaces.pairs.tolist() == [[0, 1], [0, 2], [1, 3]]
+    taken = 0
     first, second, third = (a.values[:, 0] for a in attempts[:3])
     sizes = [np.prod(surfaces.grid(number)) for number in range(3)]
     shared = first[sizes[0] :] + second[: sizes[1]] + third
@@ -191,6 +192,8 @@ def test_a_pair_speaks_as_loud_as_replicas_choose_it():
         found = surfaces.values[surfaces.begin[number] + inside.ravel(), 1]
         wanted = said[inside.ravel()] / 4 / 2  # one of four replicas; half a class
         np.testing.assert_allclose(np.diff(found), np.diff(wanted), atol=1e-12)
+        taken += wanted[0] - found[0]
+    np.testing.assert_allclose(taken, level[1], atol=1e-12)
 
 
 def test_result_does_not_depend_on_workers():
