@@ -19,7 +19,9 @@ __all__ = ["LeftOut", "fit_curves"]
 # Strengths of smoothing, tried from the first on while the held-out loss falls.
 STRENGTHS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 FIXED = 0.1  # a row's share, where there are too few rows to hold any out
-KNEE = 0.1  # logits; steps beyond it cost in proportion, so that jumps stay possible
+# Logits; steps beyond a knee cost in proportion, so that jumps stay possible. They cost
+# the same with either knee, and small steps more with the second: curves with cliffs.
+KNEES = (0.1, 0.01)
 RIDGE = 0.2  # on values that have no neighbours: categories and missing values
 PATIENCE = 2  # strengths without a better held-out loss
 FLOOR = 1e-6  # of the strength: curvature where no row with a weight is
@@ -96,9 +98,7 @@ def fit_curves(
         found = np.array([problem.solve(weight, FIXED, problem.start())])
         return *problem.result(found), None
     folds = _folds(y, n_replicas, seed)
-    jobs = [(fold,) for fold in folds]
-    shared = problem, _search_step(*X.shape)
-    found = np.array(run_jobs(_fit_replica, shared, lambda: jobs, n_jobs))
+    found = np.array(_fit_folds(problem, _search_step(*X.shape), folds, n_jobs))
     logits = np.array([problem.logits(point) for point in found])
     return *problem.result(found), LeftOut(step, folds, logits)
 
@@ -118,33 +118,50 @@ def _search_step(n_rows, n_columns):
     return max(1, min(wanted, n_rows // SEARCH_ROWS))
 
 
-def _fit_replica(problem, step, held_out):
-    """Parameters of the best strength for rows that are left out."""
-    few = problem.thinned(step)
-    strength, point = _best_strength(few, held_out[held_out % step == 0] // step)
+def _fit_folds(problem, step, folds, n_jobs):
+    """Parameters of each replica, with the knee that all folds together want."""
+    attempts = [None] * len(folds)
+    for knee in KNEES:
+        other = problem.with_knee(knee)
+        jobs = list(zip(folds, attempts, strict=True))
+        tried = run_jobs(_try_replica, (other, step), lambda jobs=jobs: jobs, n_jobs)
+        if knee == KNEES[0] or _are_better(tried, attempts):
+            problem, attempts = other, tried
     if step == 1:
-        return point
-    weight = problem.weight.copy()
-    weight[held_out] = 0
-    return problem.solve(weight, strength / len(weight), point)
+        return [attempt.point for attempt in attempts]
+    jobs = list(zip(folds, attempts, strict=True))
+    return run_jobs(_fit_replica, (problem,), lambda: jobs, n_jobs)
 
 
-def _best_strength(problem, held_out):
-    """Strength that predicts the rows left out best, and the parameters with it."""
-    weight = problem.weight.copy()
-    weight[held_out] = 0
-    point = best = problem.start()
-    best_strength, best_loss, n_worse = STRENGTHS[0], np.inf, 0
-    for strength in STRENGTHS:
-        point = problem.solve(weight, strength / len(weight), point)
-        loss = problem.loss_of(point, held_out)
-        if loss < best_loss:
-            best_strength, best, best_loss, n_worse = strength, point, loss, 0
-        else:
-            n_worse += 1
-        if n_worse == PATIENCE:
-            break
-    return best_strength, best
+def _are_better(tried, attempts):
+    """Whether rows left out cost less, by more than the standard error of that."""
+    losses = [np.concatenate([a.losses for a in some]) for some in (attempts, tried)]
+    weight = np.concatenate([attempt.weight for attempt in tried])
+    gain = losses[0] - losses[1]
+    mean = np.average(gain, weights=weight)
+    return mean > np.linalg.norm(weight * (gain - mean)) / weight.sum()
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """The best of `STRENGTHS` for a replica, by its number, and what it led to."""
+
+    number: int
+    point: np.ndarray
+    losses: np.ndarray  # of the rows left out
+    weight: np.ndarray
+
+
+def _try_replica(problem, step, held_out, before):
+    """An attempt on every `step`-th row, that begins near the one before."""
+    few = problem.thinned(step)
+    return few.best(held_out[held_out % step == 0] // step, before)
+
+
+def _fit_replica(problem, held_out, attempt):
+    """Parameters for all rows but those left out."""
+    strength = STRENGTHS[attempt.number] / len(problem.weight)
+    return problem.solve(problem.weight_without(held_out), strength, attempt.point)
 
 
 class _Problem:
@@ -160,6 +177,13 @@ class _Problem:
         self.steps, self.is_step = _penalised(curves, categorical)
         two = np.array([[-0.5, 0.5]])
         self.to_class = two if n_classes == 2 else np.eye(n_classes)
+        self.knee = KNEES[0]
+
+    def with_knee(self, knee):
+        """The same with another knee of the penalty."""
+        other = copy(self)
+        other.knee = knee
+        return other
 
     def thinned(self, step):
         """The same of every `step`-th row."""
@@ -185,14 +209,36 @@ class _Problem:
         )  # fmt: skip
         return scale.point(found.x)
 
+    def weight_without(self, held_out):
+        weight = self.weight.copy()
+        weight[held_out] = 0
+        return weight
+
+    def best(self, held_out, before=None):
+        """Attempt with the strength that predicts the rows left out best.
+
+        Strengths are tried from the first on, or from the neighbour of the best before.
+        """
+        weight, share = self.weight_without(held_out), self.weight[held_out]
+        first = 0 if before is None else max(before.number - 1, 0)
+        point = self.start() if before is None else before.point
+        best, least, n_worse = None, np.inf, 0
+        for number in range(first, len(STRENGTHS)):
+            point = self.solve(weight, STRENGTHS[number] / len(weight), point)
+            logits = self.logits(point, held_out)
+            losses = self.loss.of_rows(logits, self.y[held_out])
+            if best is None or losses @ share < least:
+                best = _Attempt(number, point, losses, share)
+                least, n_worse = losses @ share, 0
+            else:
+                n_worse += 1
+            if n_worse == PATIENCE:
+                break
+        return best
+
     def logits(self, point, rows=slice(None)):
         level, values = self._parts(point)
         return (self.design[rows] @ values + level) @ self.to_class
-
-    def loss_of(self, point, rows):
-        logits = self.logits(point, rows)
-        weight = self.weight[rows]
-        return float(self.loss.of_rows(logits, self.y[rows]) @ weight / weight.sum())
 
     def result(self, found):
         """Curves and intercept from the parameters of all replicas."""
@@ -255,8 +301,9 @@ class _Problem:
         low, high = design.data.reshape(-1, 2).T  # (n_rows * n_columns,)
         product = low * high * np.repeat(bent, len(self.curves))
         below = np.bincount(design.indices[::2], product, len(values))
-        steps = np.sqrt(1 + (self.steps @ values / KNEE) ** 2).mean(axis=1)
-        weight = strength * np.where(self.is_step, 1 / steps, RIDGE)
+        steps = np.sqrt(1 + (self.steps @ values / self.knee) ** 2).mean(axis=1)
+        bent_steps = KNEES[0] / self.knee / steps
+        weight = strength * np.where(self.is_step, bent_steps, RIDGE)
         penalty = self.steps.T @ self.steps.multiply(weight[:, None])
         below[:-1] += penalty.diagonal(-1)
         main = design.power(2).T @ bent + penalty.diagonal()
@@ -266,10 +313,11 @@ class _Problem:
     def _penalty(self, values):
         """Penalty of the values, and its slope for every step."""
         steps = self.steps @ values
-        root = np.sqrt(1 + (steps / KNEE) ** 2)
+        root = np.sqrt(1 + (steps / self.knee) ** 2)
         is_step = self.is_step[:, None]
-        cost = np.where(is_step, KNEE**2 * (root - 1), RIDGE / 2 * steps**2)
-        return cost.sum(), np.where(is_step, steps / root, RIDGE * steps)
+        cost = np.where(is_step, KNEES[0] * self.knee * (root - 1), RIDGE / 2 * steps**2)
+        bent = KNEES[0] / self.knee * steps / root
+        return cost.sum(), np.where(is_step, bent, RIDGE * steps)
 
 
 class _Scale:

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import minimize
 
 from skgrow import GrowingNAMClassifier, curve_fitting
-from skgrow.curve_fitting import FIXED, KNEE, RIDGE, fit_curves
+from skgrow.curve_fitting import FIXED, KNEES, RIDGE, fit_curves
 from skgrow.curves import N_BINS, N_VALUES, Curves, knots_of
 from skgrow.interactions import promising_pairs
 from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
@@ -103,9 +103,9 @@ def test_weights_count_as_rows_in_knots():
     np.testing.assert_array_equal(found, knots_of(rows, np.ones(len(rows)), 32))
 
 
-def plain_objective(point, curves, X, y, share, n_theta, to_class, loss):
+def plain_objective(point, curves, X, y, share, to_class, knee):
     """The penalised loss of all values, one term after the other."""
-    level, values = np.split(point.reshape(-1, n_theta), [1])
+    level, values = np.split(point.reshape(-1, len(to_class)), [1])
     logits = np.tile(level, (len(X), 1))
     cost = 0.0
     for j, is_codes in enumerate([False, False, True]):
@@ -115,22 +115,32 @@ def plain_objective(point, curves, X, y, share, n_theta, to_class, loss):
         logits = logits + np.array([slow_term(part, j, v) for v in found])[place]
         steps = [] if is_codes else np.diff(values[own][:-1], axis=0).ravel()
         loose = values[own].ravel() if is_codes else values[own][-1]
-        cost += sum(KNEE**2 * (np.sqrt(1 + (s / KNEE) ** 2) - 1) for s in steps)
+        roots = (np.sqrt(1 + (s / knee) ** 2) - 1 for s in steps)
+        cost += KNEES[0] * knee * sum(roots)
         cost += sum(RIDGE / 2 * v**2 for v in loose)
-    return share @ loss.of_rows(logits @ to_class, y) + FIXED * cost
+    return share @ CROSS_ENTROPY.of_rows(logits @ to_class, y) + FIXED * cost
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes):
+@pytest.mark.parametrize(
+    ("n_classes", "knee"), [(2, KNEES[0]), (3, KNEES[0]), (2, KNEES[1])]
+)
+def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes, knee, monkeypatch):
     X, y, weight = rows(120, n_classes)
     X[:, 0] = np.round(X[:, 0])
     categorical = np.array([False, False, True])
+    initialise = curve_fitting._Problem.__init__
+
+    def with_knee(problem, *args):
+        initialise(problem, *args)
+        problem.knee = knee
+
+    monkeypatch.setattr(curve_fitting._Problem, "__init__", with_knee)
     curves, intercept, _ = fit_curves(
         X, y, weight, categorical, CROSS_ENTROPY, **{**PLAIN, "n_classes": n_classes}
     )
     to_class = np.array([[-0.5, 0.5]]) if n_classes == 2 else np.eye(n_classes)
     flat = Curves.flat(X, weight, categorical, n_classes)
-    args = (flat, X, y, weight / weight.sum(), len(to_class), to_class, CROSS_ENTROPY)
+    args = (flat, X, y, weight / weight.sum(), to_class, knee)
     start = np.zeros((1 + len(flat.knots)) * len(to_class))
     slow = minimize(plain_objective, start, args=args, method="L-BFGS-B",
                     options={"maxfun": 10**6})  # fmt: skip
@@ -140,6 +150,24 @@ def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes):
     found = curves.logits(X) + intercept
     centred = [z - z.mean(axis=1, keepdims=True) for z in (found, expected)]
     np.testing.assert_allclose(*centred, atol=0.01)
+
+
+@pytest.mark.parametrize("has_cliffs", [False, True])
+def test_the_knee_is_small_for_curves_with_cliffs_alone(has_cliffs, monkeypatch):
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, size=(12_000, 3))
+    scores = 2 * (X > 0.3).sum(axis=1) if has_cliffs else (3 * np.sin(3 * X)).sum(axis=1)
+    y = (scores + rng.logistic(size=len(X)) > 1).astype(int)
+    losses = []
+    for knees in (KNEES[:1], KNEES):
+        monkeypatch.setattr(curve_fitting, "KNEES", knees)
+        curves, intercept, _ = fit_curves(
+            X[:6000], y[:6000], np.ones(6000), np.zeros(3, dtype=bool), CROSS_ENTROPY,
+            **{**PLAIN, "n_replicas": 4},
+        )  # fmt: skip
+        logits = curves.logits(X[6000:]) + intercept
+        losses.append(CROSS_ENTROPY.of_rows(logits, y[6000:]).mean())
+    assert (losses[1] < losses[0] - 1e-4) if has_cliffs else (losses[1] == losses[0])
 
 
 def test_of_a_large_table_strengths_are_tried_on_some_rows(monkeypatch):
