@@ -7,7 +7,7 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_array, check_X_y
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from skgrow._forks import make_threads_safe
+from skgrow._threads import make_threads_safe
 from skgrow.tables import Table, is_frame
 
 __all__ = ["DTYPES", "read", "read_first"]

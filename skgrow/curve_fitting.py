@@ -11,6 +11,7 @@ from scipy.linalg import cholesky_banded, solve_banded
 from scipy.optimize import minimize
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from skgrow._threads import one_blas_thread
 from skgrow.curves import Curves
 from skgrow.growth.parallel import run_jobs
 
@@ -52,6 +53,7 @@ class LeftOut:
     logits: np.ndarray
 
 
+@one_blas_thread
 def fit_curves(
     X, y, sample_weight, categorical, loss, *, n_classes, n_replicas, seed, n_jobs=None
 ):
@@ -152,12 +154,14 @@ class _Attempt:
     weight: np.ndarray
 
 
+@one_blas_thread
 def _try_replica(problem, step, held_out, before):
     """An attempt on every `step`-th row, that begins near the one before."""
     few = problem.thinned(step)
     return few.best(held_out[held_out % step == 0] // step, before)
 
 
+@one_blas_thread
 def _fit_replica(problem, held_out, attempt):
     """Parameters for all rows but those left out."""
     strength = STRENGTHS[attempt.number] / len(problem.weight)

@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from sklearn.utils import gen_batches
 
+from skgrow._threads import one_blas_thread
 from skgrow.curves import ROWS_PER_CHUNK
 from skgrow.growth.parallel import run_jobs
 from skgrow.interactions import promising_pairs
@@ -32,6 +33,7 @@ MAX_ENTRIES = 2**24  # of the sparse matrix, 0.2 GiB; rows beyond that are thinn
 SCREEN_PRODUCTS, SCREEN_ROWS = 2**29, 4096
 
 
+@one_blas_thread
 def fit_surfaces(
     X, scaler, y, sample_weight, categorical, loss, left_out, *, n_jobs=None
 ):
@@ -106,6 +108,7 @@ class _Attempt:
     gain: float
 
 
+@one_blas_thread
 def _fit_replica(rows, fold, logits):
     """An attempt for each of `BINS`."""
     pairs = _screened(rows, np.delete(np.arange(len(rows.y)), fold), logits)

@@ -10,7 +10,9 @@ import pytest
 import torch
 from joblib.externals.loky import get_reusable_executor
 from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from skgrow._threads import one_blas_thread
 from skgrow.growth import parallel
 from skgrow.growth.parallel import run_jobs
 
@@ -48,6 +50,28 @@ def test_workers_take_no_more_threads_than_there_are_cores(backend):
         assert torch.get_num_threads() == 4
     finally:
         torch.set_num_threads(before)
+
+
+def _n_blas_threads():
+    pools = ThreadpoolController().select(user_api="blas").info()
+    return max((pool["num_threads"] for pool in pools), default=1)
+
+
+@one_blas_thread
+def _n_blas_threads_of_job(job):
+    return _n_blas_threads()
+
+
+@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+def test_short_products_have_one_thread_and_the_count_is_restored(backend):
+    with threadpool_limits(2, user_api="blas"):
+        before = _n_blas_threads()
+        with joblib.parallel_config(backend=backend), one_blas_thread:
+            assert run_jobs(_n_blas_threads_of_job, (), numbers(4), n_jobs=2) == [1] * 4
+        assert _n_blas_threads() == before
+        with pytest.raises(ValueError, match="job 3"):
+            one_blas_thread(_fails)(3)
+        assert _n_blas_threads() == before
 
 
 def _fails(job):

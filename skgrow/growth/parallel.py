@@ -12,7 +12,7 @@ from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
-from skgrow._forks import make_threads_safe
+from skgrow._threads import make_threads_safe
 
 __all__ = ["run_jobs"]
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
+from skgrow._threads import one_blas_thread
 from skgrow.forward import row_chunks
 from skgrow.losses import CROSS_ENTROPY
 
@@ -105,6 +106,7 @@ def mask_loss(masks, values, target, offset, y, sample_weight, loss_of=CROSS_ENT
     return loss, flat.numpy().astype(np.float64)
 
 
+@one_blas_thread
 def fit_masks(
     values, target, offset, y, sample_weight, *, start, max_iter, loss=CROSS_ENTROPY
 ):

@@ -1,4 +1,4 @@
-"""Threads in a process that was forked from one that had used them."""
+"""Thread counts: in a forked process, and where short products would wait for threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import os
 import torch
 from threadpoolctl import threadpool_limits
 
-__all__ = ["make_threads_safe"]
+__all__ = ["make_threads_safe", "one_blas_thread"]
+
+# For functions of many short products of vectors in numpy and scipy, as L-BFGS has them:
+# waking a second thread takes longer, and it spins where torch's threads want to work.
+# Both a job and its caller need it, lest jobs in threads restore what others still hold.
+one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 _process = os.getpid()
 
