@@ -13,7 +13,8 @@ seeds and tables that it lacks, on the same machine. With `--ours` our networks 
 anew where it has them, which a new version of skgrow asks for and no other model does.
 
 All models have their default settings, and test rows are read once, for the table. Every
-model has the whole machine; seconds are those of the call that fitted it.
+model has the whole machine; seconds are those of the call that fitted it. The summary
+compares seconds over those seeds alone on which one call, so one machine, fitted both.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import platform
 import sys
 import warnings
 from copy import deepcopy
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -50,7 +52,7 @@ CLASSIFIED = (
 PREDICTED = ("california_housing",)
 GROWN = 200  # branches, at most
 BINS = 10  # of the calibration error
-COMPARED = ("auc", "log_loss", "fit_seconds")
+CALL = "call"  # when the call began that fitted a model
 
 
 def tables(folder, names):
@@ -237,7 +239,8 @@ def markdown(results, seconds):
     lines = ["# Tables", "", "Mean over the seeds, ± standard deviation. Test rows.", ""]
     for name, (shape, seeds) in results.items():
         titles = list(dict.fromkeys(title for scores in seeds for title in scores))
-        columns = list(dict.fromkeys(c for s in seeds for row in s.values() for c in row))
+        columns = dict.fromkeys(c for s in seeds for row in s.values() for c in row)
+        columns = [column for column in columns if column != CALL]
         size = f"{shape[0]:,} rows, {shape[1]} columns; seeds: {len(seeds)}."
         lines += [f"## {name}", "", size, ""]
         lines += ["| | " + " | ".join(c.replace("_", " ") for c in columns) + " |"]
@@ -281,11 +284,14 @@ def _summary(results):
         "|---|---:|---:|---:|---:|---:|",
     ]
     for title in titles:
-        auc, loss, fit = (_means(parts, title, c) for c in COMPARED)
-        cells = [f"{auc.mean():.4f}", "", f"{loss.mean():.4f}", f"{fit.mean():.1f}", ""]
+        auc, loss = (_means(parts, title, c) for c in ("auc", "log_loss"))
+        cells = [f"{auc.mean():.4f}", "", f"{loss.mean():.4f}", "", ""]
         if "EBM" in titles:
             cells[1] = f"{(auc - _means(parts, 'EBM', 'auc')).min():+.4f}"
-            cells[4] = f"{fit.sum() / _means(parts, 'EBM', 'fit_seconds').sum():.2f}"
+            timed = [_timed(seeds, title, "EBM") for seeds in parts]
+            if all(timed):
+                fit, other = (_means(timed, t, "fit_seconds") for t in (title, "EBM"))
+                cells[3:] = [f"{fit.mean():.1f}", f"{fit.sum() / other.sum():.2f}"]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
@@ -293,6 +299,11 @@ def _summary(results):
 def _means(parts, title, column):
     """Of one model over the seeds, for each table."""
     return np.array([np.mean([s[title][column] for s in seeds]) for seeds in parts])
+
+
+def _timed(seeds, title, other):
+    """Seeds on which one call fitted both models."""
+    return [s for s in seeds if CALL in s[other] and s[title].get(CALL) == s[other][CALL]]
 
 
 def main():
@@ -321,7 +332,7 @@ def main():
     if args.ours and not args.resume:
         parser.error("--ours needs --resume; without it all models are fitted anyway")
     seconds, results = earlier(args) if args.resume else (0, {})
-    start = perf_counter() - seconds
+    start, call = perf_counter() - seconds, datetime.now(UTC).isoformat()
     data = list(tables(None if args.quick else args.data, args.names))
     for seed in range(1 if args.quick else args.seeds):
         for name, X, y, is_number in data:
@@ -329,15 +340,16 @@ def main():
             known = done[seed] if seed < len(done) else {}
             if known and not args.ours:
                 continue
-            scores = run(name, X, y, is_number, seed, args.ebm_rows, not known)
-            done[seed : seed + 1] = [{**known, **dict(scores)}]
+            found = run(name, X, y, is_number, seed, args.ebm_rows, not known)
+            scores = {title: {**row, CALL: call} for title, row in found}
+            done[seed : seed + 1] = [{**known, **scores}]
             _show(name, seed, done[seed])
             write(results, perf_counter() - start, args)
 
 
 def _show(name, seed, scores):
     for title, row in scores.items():
-        told = ", ".join(f"{key} {value:.4g}" for key, value in row.items())
+        told = ", ".join(f"{k} {value:.4g}" for k, value in row.items() if k != CALL)
         print(f"{name}, seed {seed}, {title}: {told}", flush=True)
 
 
@@ -360,6 +372,9 @@ def write(results, seconds, args):
     if args.output is None:
         return
     args.output.mkdir(parents=True, exist_ok=True)
+    order = {name: number for number, name in enumerate([*CLASSIFIED, *PREDICTED])}
+    names = sorted(results, key=lambda name: order.get(name, len(order)))
+    results = {name: results[name] for name in names}
     stem = output(args)
     stem.with_suffix(".md").write_text(markdown(results, seconds))
     text = json.dumps({"seconds": seconds, "results": results}, indent=1)
