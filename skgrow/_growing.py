@@ -69,6 +69,10 @@ class GrowingMixin(CallbackSupportMixin):
         """Of the rows, to stop growth by."""
         return self.validation_fraction
 
+    def _patience(self):
+        """Rounds without a fall of the held-out loss that end growth."""
+        return self.n_rounds_no_change
+
     @property
     def _loss(self):
         return CROSS_ENTROPY
@@ -179,7 +183,7 @@ class GrowingMixin(CallbackSupportMixin):
             search_regions=self.search_regions,
             search_rows=self.search_rows,
             n_verified=self.n_verified,
-            n_rounds_no_change=self.n_rounds_no_change,
+            n_rounds_no_change=self._patience(),
             max_time=self.max_time,
             tol=self.tol,
             n_jobs=self.n_jobs,

@@ -48,7 +48,10 @@ CONSTRAINTS = {
     "early_stopping": ["boolean", StrOptions({"auto"})],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-    "n_rounds_no_change": [Interval(Integral, 1, None, closed="left")],
+    "n_rounds_no_change": [
+        StrOptions({"auto"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
     "tol": [Interval(Real, 0, None, closed="left")],
     "warm_start": ["boolean"],
@@ -61,6 +64,9 @@ CONSTRAINTS = {
 # What growth adds to curves is small: rows that are few would take luck for it. On inner
 # divisions of small tables a tenth of the rows let harm pass, a quarter did not.
 JUDGING_ROWS, JUDGING_SHARE = 1500, 1 / 4
+# Rounds without a fall of the held-out loss. On curves what the first one does not find
+# the next do not either; each is one more try at luck with the same rows.
+PATIENCE, PATIENCE_ON_CURVES = 3, 1
 
 
 class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
@@ -171,10 +177,18 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
 
     def _held_out_share(self, n_rows):
         share = super()._held_out_share(n_rows)
-        network = vars(self).get("_network")  # `partial_fit` makes one without curves
-        if self._wants_curves() if network is None else network.curves is not None:
+        if self._is_on_curves():
             share = max(share, min(JUDGING_SHARE, JUDGING_ROWS / max(n_rows, 1)))
         return share
+
+    def _patience(self):
+        if self.n_rounds_no_change != "auto":
+            return self.n_rounds_no_change
+        return PATIENCE_ON_CURVES if self._is_on_curves() else PATIENCE
+
+    def _is_on_curves(self):
+        network = vars(self).get("_network")  # `partial_fit` makes one without curves
+        return self._wants_curves() if network is None else network.curves is not None
 
     def _masking(self, selection, X):
         logits = self._network.logits(X, self._scaler, self.device)

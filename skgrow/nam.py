@@ -102,9 +102,9 @@ class GrowingNAMClassifier(
         a quarter where that is less.
     n_iter_no_change : int, default=10
         Passes without a fall of the loss by `tol` before training stops.
-    n_rounds_no_change : int, default=3
+    n_rounds_no_change : int or "auto", default="auto"
         Rounds without a fall of the held-out loss before growth stops. Rounds after
-        the best one are then taken back.
+        the best one are then taken back. "auto" is 3, and 1 on curves.
     max_time : float, default=None
         Seconds after which a call of `grow` begins no new round.
     tol : float, default=1e-4
@@ -214,7 +214,7 @@ class GrowingNAMClassifier(
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
-        n_rounds_no_change=3,
+        n_rounds_no_change="auto",
         max_time=None,
         tol=1e-4,
         class_weight=None,

@@ -94,9 +94,9 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         a quarter where that is less.
     n_iter_no_change : int, default=10
         Passes without a fall of the loss by `tol` before training stops.
-    n_rounds_no_change : int, default=3
+    n_rounds_no_change : int or "auto", default="auto"
         Rounds without a fall of the held-out loss before growth stops. Rounds after
-        the best one are then taken back.
+        the best one are then taken back. "auto" is 3, and 1 on curves.
     max_time : float, default=None
         Seconds after which a call of `grow` begins no new round.
     tol : float, default=1e-4
@@ -173,7 +173,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
-        n_rounds_no_change=3,
+        n_rounds_no_change="auto",
         max_time=None,
         tol=1e-4,
         warm_start=False,

@@ -465,6 +465,7 @@ def test_early_stopping_restores_the_best_weights(monkeypatch):
     assert np.isclose(losses.mean(), min(curve))
 
 
+@pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 @pytest.mark.parametrize(
     ("curves", "fraction", "n_held_out"),
     [(False, 0.1, 90), (True, 0.1, 225), (True, 0.3, 270)],
@@ -488,6 +489,21 @@ def test_growth_on_curves_is_judged_by_more_rows(
     (_, _, _, pool, held_out, _) = seen[0]
     assert len(held_out) == n_held_out
     assert len(pool) + len(held_out) == 900
+
+
+@pytest.mark.parametrize(
+    ("parameters", "n_rounds"),
+    [({}, 1), ({"curves": False}, 3), ({"n_rounds_no_change": 2}, 2)],
+)
+def test_growth_on_curves_ends_after_one_round_for_nothing(parameters, n_rounds):
+    X, y = crossed()
+    nam = table_nam(tol=0, **parameters).fit(X, y)
+    with pytest.warns(GrowthStoppedWarning):
+        nam.grow(X, y, 500)
+    losses = [record["held_out_loss"] for record in nam.growth_history_]
+    n_after_best = len(losses) - 1 - int(np.argmin(losses))
+    # No round may have lowered the loss of the base.
+    assert n_after_best == n_rounds or (not nam.n_branches_ and len(losses) == n_rounds)
 
 
 def test_random_state_makes_runs_alike():

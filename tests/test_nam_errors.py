@@ -313,7 +313,7 @@ def test_balanced_weights_need_all_rows(fitted):
     with pytest.raises(ValueError, match=match):
         fresh.partial_fit(X, Y, classes=[10, 11])
     assert vars(fresh) == fresh.get_params(deep=False)
-    nam.grow(X, Y, 5)  # which sees all the rows it needs
+    nam.grow(X, Y, 3)  # which sees all the rows it needs
 
 
 @pytest.mark.parametrize("matching", ["both", "clusters", "exhaustive"])

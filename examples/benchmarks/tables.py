@@ -214,6 +214,7 @@ def ours(X, y, seed, is_number):
 
 def run(name, X, y, is_number, seed, ebm_rows, with_others=True):
     """Scores of every model, or of ours alone, on one division of one table."""
+    warnings.simplefilter("ignore")  # of models that stop early; some reset the filters
     if not is_number:
         y = (y == np.unique(y)[1]).astype(int)
     X_train, X_test, y_train, y_test = train_test_split(
@@ -326,7 +327,6 @@ def main():
     args = parser.parse_args()
     if not args.quick and args.data is None:
         parser.error("give --data DIR, or --quick for small tables")
-    warnings.simplefilter("ignore")  # of models that stop early
     if args.resume and args.output is None:
         parser.error("--resume needs --output, the folder of the earlier run")
     if args.ours and not args.resume:

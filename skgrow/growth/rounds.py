@@ -165,9 +165,10 @@ def grow_rounds(progress, selection, plan, *, wanted, seed, first_round):
 def _why_stopped(record, n_rounds):
     if not record["n_qualified"]:
         return "no candidate qualifies any more"
+    rounds = "a round" if n_rounds == 1 else f"{n_rounds} rounds"
     return (
-        f"the held-out loss has not fallen for {n_rounds} rounds, and the network of "
-        "the best round was kept"
+        f"the held-out loss has not fallen for {rounds}, and the network of the best "
+        "round was kept"
     )
 
 
