@@ -62,7 +62,8 @@ def fit_curves(
     The penalty is pseudo-Huber on the steps between neighbouring knots: quadratic for
     small steps and linear for large ones. Each replica leaves out a fold of the rows and
     takes the strength that predicts it best; their mean is the result, and their spread
-    its standard error (the jackknife of left-out groups). Of a large table, strengths are
+    its standard error (the jackknife of left-out groups). All folds together choose the
+    size from which a step is large (`KNEES`). Of a large table, strengths are
     tried on some of the rows, and the best is then fitted to all: the penalty is one on
     the sum of the losses, so that it means the same for fewer rows.
 
