@@ -287,12 +287,14 @@ def _summary(results):
     for title in titles:
         auc, loss = (_means(parts, title, c) for c in ("auc", "log_loss"))
         cells = [f"{auc.mean():.4f}", "", f"{loss.mean():.4f}", "", ""]
+        beside = "EBM" if "EBM" in titles else title
+        timed = [_timed(seeds, title, beside) for seeds in parts]
+        if all(timed):
+            fit, other = (_means(timed, t, "fit_seconds") for t in (title, beside))
+            cells[3] = f"{fit.mean():.1f}"
         if "EBM" in titles:
             cells[1] = f"{(auc - _means(parts, 'EBM', 'auc')).min():+.4f}"
-            timed = [_timed(seeds, title, "EBM") for seeds in parts]
-            if all(timed):
-                fit, other = (_means(timed, t, "fit_seconds") for t in (title, "EBM"))
-                cells[3:] = [f"{fit.mean():.1f}", f"{fit.sum() / other.sum():.2f}"]
+            cells[4] = f"{fit.sum() / other.sum():.2f}" if all(timed) else ""
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
