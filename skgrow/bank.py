@@ -14,11 +14,10 @@ from skgrow.forward import (
     LayerStack,
     features_major,
     input_columns,
-    own_tensor,
     row_chunks,
 )
 
-__all__ = ["BranchBank", "training_logits"]
+__all__ = ["BranchBank"]
 
 
 @dataclass(frozen=True)
@@ -99,14 +98,6 @@ class BranchBank:
         )
         return BranchBank(self.regions[index], weights, biases)
 
-    def tensors(self, device="cpu"):
-        """Weights and biases as lists of torch tensors on `device`, to be trained:
-        weights `(branches, out, in)`, biases `(branches, out, 1)`.
-        """
-        weights = [own_tensor(w.transpose(0, 2, 1), device) for w in self.weights]
-        biases = [own_tensor(b[:, :, None], device) for b in self.biases]
-        return weights, biases
-
     def stack(self, device="cpu", scratch=None):
         """All branches made ready to run, a `LayerStack`."""
         return LayerStack(self.weights, self.biases, device, scratch)
@@ -145,27 +136,3 @@ class BranchBank:
                 inputs = input_columns(features_major(X[rows], device), self.regions)
                 terms[rows] = stack.outputs(inputs).permute(2, 0, 1).cpu().numpy()
         return terms
-
-
-def training_logits(inputs, weights, biases, n_replicas=1):
-    """Summed logits of `BranchBank.tensors`, to take gradients of.
-
-    Parameters
-    ----------
-    inputs : Tensor of shape (branches, region_size, rows)
-    weights, biases : lists of Tensor
-    n_replicas : int, default=1
-        Networks that the branches make, equally many each, one after the other.
-
-    Returns
-    -------
-    logits : Tensor of shape (n_replicas, rows, n_outputs)
-    """
-    hidden = inputs
-    for weight, bias in zip(weights[:-1], biases, strict=True):
-        hidden = torch.baddbmm(bias, weight, hidden).relu_()  # (branches, width, rows)
-    # All branches of a replica in one product.
-    readout = weights[-1].unflatten(0, (n_replicas, -1))  # (replicas, branches, K, width)
-    readout = readout.transpose(1, 2).flatten(2)
-    hidden = hidden.unflatten(0, (n_replicas, -1)).flatten(1, 2)
-    return torch.bmm(readout, hidden).transpose(1, 2)

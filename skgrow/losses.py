@@ -79,7 +79,7 @@ class CrossEntropy:
         return value, slope * share[:, None]
 
     def of_tensors(self, logits, y):
-        """Loss of each row with a gradient, of Tensors."""
+        """As `of_rows`, of Tensors."""
         return torch.nn.functional.cross_entropy(logits, y, reduction="none")
 
     def slope_by_class(self, logits, y):
@@ -98,7 +98,7 @@ class CrossEntropy:
         log_proba = logits.log_softmax(dim=0)
         losses = -log_proba.gather(0, y[None])[0]
         slope = log_proba.exp_()
-        slope[y, torch.arange(len(y))] -= 1
+        slope[y, torch.arange(len(y), device=y.device)] -= 1
         return losses, slope
 
     def score(self, logits, y, sample_weight):
@@ -140,7 +140,7 @@ class SquaredError:
         return float(slope @ error) / 2, np.column_stack([slope, -slope])
 
     def of_tensors(self, logits, y):
-        """Loss of each row with a gradient, of Tensors."""
+        """As `of_rows`, of Tensors."""
         return (y - _difference(logits)).square() / 2
 
     def slope_by_class(self, logits, y):

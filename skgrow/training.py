@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
-from skgrow.bank import training_logits
+from skgrow.backward import TrainableBank
 from skgrow.forward import CHUNK_ROWS
 from skgrow.losses import CROSS_ENTROPY
 
@@ -93,7 +93,8 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
         network.
     data : TrainingData
         Training rows. A set no larger than one batch is trained full-batch, so that
-        a row of weight 2 equals the row twice.
+        a row of weight 2 equals the row twice. Replicas differ from each other by far
+        more than rounding, so several are trained in float32, whatever the bank is.
     plan : TrainingPlan
     validation : TrainingData, default=None
         Rows to stop by; the weights of the best epoch are then restored. With a share,
@@ -111,34 +112,38 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
     bank : BranchBank
     record : TrainingRecord
     """
-    weights, biases = bank.tensors(device)
-    parameters = [p.requires_grad_() for p in (*weights, *biases)]
-    optimizer = torch.optim.Adam(parameters, lr=plan.learning_rate, fused=True)
+    dtype = bank.dtype if data.n_replicas == 1 else np.dtype(np.float32)
+    network = TrainableBank(bank, data.n_replicas, device, dtype)
+    rate = plan.learning_rate
+    optimizer = torch.optim.Adam([network.parameters], lr=rate, fused=True)
     schedule = _one_cycle(optimizer, len(data.y), plan) if plan.one_cycle else None
     inputs_of = _Inputs(bank.regions, device)
     same = validation is data
     data = inputs_of.only_used(data)
     if validation is not None:
         validation = data if same else inputs_of.only_used(validation)
-    rows = _to_device(data, device)
-    stopper = _Stopper(plan, inputs_of, validation, data.n_replicas, device)
+    rows = _to_device(data, device, dtype)
+    stopper = _Stopper(plan, inputs_of, validation, network, device)
     generator = torch.Generator().manual_seed(seed)
     losses = []
     mass = float((data.sample_weight * _shares(data).mean(axis=1)).sum())
     for epoch in range(plan.max_iter):
         order = torch.randperm(len(data.y), generator=generator).to(device)
-        total = 0.0
+        totals = []
         for batch in order.split(plan.batch_size):
-            total += _step(inputs_of, rows, batch, weights, biases, optimizer, plan)
+            totals.append(_step(network, inputs_of, rows, batch, plan))
+            optimizer.step()
             if schedule is not None:
                 schedule.step()
-        losses.append(total / mass)
-        stop = stopper.step(epoch, losses[-1], weights, biases)
+        # Together, for a GPU would be waited for after each step.
+        losses.append(float(torch.stack(totals).cpu().double().sum()) / mass)
+        stop = stopper.step(epoch, losses[-1])
         asked = report is not None and report(epoch + 1, losses[-1], stopper.last)
         if stop or asked:
             break
-    trained = _trained(bank, *stopper.restore(weights, biases), data.n_replicas)
-    return trained, TrainingRecord(losses, stopper.curve, len(losses), stopper.best_iter)
+    stopper.restore()
+    record = TrainingRecord(losses, stopper.curve, len(losses), stopper.best_iter)
+    return network.trained(), record
 
 
 def shrunk(bank, data, loss, device="cpu"):
@@ -218,69 +223,70 @@ class _Inputs:
 
     def _of(self, X, batch, place):
         rows = X.index_select(0, batch).T
-        return rows if self.in_order else rows.index_select(0, place)
+        # Gathered from rows that lie apart, they would take ten times as long.
+        return rows if self.in_order else rows.contiguous().index_select(0, place)
 
 
-def _step(inputs_of, rows, batch, weights, biases, optimizer, plan):
+def _step(network, inputs_of, rows, batch, plan):
+    """Write the gradient of a batch; its weighted loss, summed up, as a Tensor."""
     X, y, sample_weight, offset = rows
     n_replicas = sample_weight.shape[1]
-    inputs = inputs_of(X, batch)
-    logits = training_logits(inputs, weights, biases, n_replicas)
-    logits = logits + (offset if len(offset) == 1 else offset[batch])
-    losses = plan.loss.of_tensors(logits.flatten(0, 1), y[batch].repeat(n_replicas))
+    logits = network.logits(inputs_of(X, batch))  # (n_replicas, K, rows)
+    logits += (offset if len(offset) == 1 else offset[batch]).T
+    by_class = logits.transpose(0, 1).flatten(1)  # (K, n_replicas * rows)
+    losses, slope = plan.loss.slope_by_class(by_class, y[batch].repeat(n_replicas))
     batch_weight = sample_weight[batch].T  # (n_replicas, rows)
-    totals = (losses.view(n_replicas, -1) * batch_weight).sum(dim=1)
-    loss = (totals / batch_weight.sum(dim=1).clip(min=TINY)).sum()
-    if plan.alpha:
-        loss = loss + plan.alpha * sum(w.square().sum() for w in weights)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return float(totals.detach().mean())
+    share = batch_weight / batch_weight.sum(dim=1, keepdim=True).clip(min=TINY)
+    slope = slope.unflatten(1, (n_replicas, -1)).mul_(share)
+    network.backward(slope.transpose(0, 1).contiguous())
+    if plan.alpha:  # alpha times the sum of all squares
+        network.penalty_grad.add_(network.penalty, alpha=2 * plan.alpha)
+    return (losses.view(n_replicas, -1) * batch_weight).sum(dim=1).mean()
 
 
 class _Stopper:
     """Early stopping: by validation rows and best weights, else by the training loss."""
 
-    def __init__(self, plan, inputs_of, validation, n_replicas, device):
-        self.plan, self.inputs_of, self.n_replicas = plan, inputs_of, n_replicas
+    def __init__(self, plan, inputs_of, validation, network, device):
+        self.plan, self.inputs_of, self.network = plan, inputs_of, network
         self.validation = None
         if validation is not None:
-            self.validation = _to_device(replace(validation, share=None), device)
+            dtype = network.dtype
+            self.validation = _to_device(replace(validation, share=None), device, dtype)
             rows = _left_out(validation)
             self.n_judged = len(rows)  # 1: the mean of the replicas
             self.rows = torch.as_tensor(rows, device=device)
         self.curve, self.last = [], None
         self.best_iter, self.best_loss, self.best = 0, np.inf, None
 
-    def step(self, epoch, loss, weights, biases):
+    def step(self, epoch, loss):
         if self.validation is not None:
-            loss = self.last = self._validation_loss(weights, biases)
+            loss = self.last = self._validation_loss()
             self.curve.append(loss)
         if loss < self.best_loss - self.plan.tol:
             self.best_iter, self.best_loss = epoch + 1, loss
             if self.validation is not None:
-                self.best = [[t.detach().clone() for t in ts] for ts in (weights, biases)]
+                self.best = self.network.parameters.clone()
         return epoch + 1 - self.best_iter >= self.plan.n_iter_no_change
 
-    def restore(self, weights, biases):
-        return (weights, biases) if self.best is None else self.best
+    def restore(self):
+        if self.best is not None:
+            self.network.parameters.copy_(self.best)
 
-    def _validation_loss(self, weights, biases):
+    def _validation_loss(self):
         X, y, sample_weight, offset = self.validation
         total = mass = 0.0
-        with torch.inference_mode():
-            for rows in self.rows.split(CHUNK_ROWS, dim=1):  # (n_judged, rows)
-                inputs = self.inputs_of(X, rows)
-                logits = training_logits(inputs, weights, biases, self.n_replicas)
-                if self.n_judged == 1:
-                    logits = logits.mean(dim=0, keepdim=True)
-                logits = logits + (offset if len(offset) == 1 else offset[rows])
-                rows = rows.flatten()
-                losses = self.plan.loss.of_tensors(logits.flatten(0, 1), y[rows])
-                weight = sample_weight[rows, 0]
-                total += float(losses @ weight)
-                mass += float(weight.sum())
+        for rows in self.rows.split(CHUNK_ROWS, dim=1):  # (n_judged, rows)
+            logits = self.network.logits(self.inputs_of(X, rows))
+            if self.n_judged == 1:
+                logits = logits.mean(dim=0, keepdim=True)
+            logits = logits.transpose(1, 2)  # (n_judged, rows, K)
+            logits = logits + (offset if len(offset) == 1 else offset[rows])
+            rows = rows.flatten()
+            losses = self.plan.loss.of_tensors(logits.flatten(0, 1), y[rows])
+            weight = sample_weight[rows, 0]
+            total += float(losses @ weight)
+            mass += float(weight.sum())
         return total / max(mass, TINY)
 
 
@@ -293,28 +299,15 @@ def _left_out(data):
     return np.array([own[:fewest] for own in rows])
 
 
-def _to_device(data, device):
-    weight = (data.sample_weight[:, None] * _shares(data)).astype(data.X.dtype)
-    arrays = (data.X, data.y, weight, data.offset)
+def _to_device(data, device, dtype):
+    weight = data.sample_weight[:, None] * _shares(data)
+    y = data.y if data.y.dtype.kind == "i" else data.y.astype(dtype, copy=False)
+    others = (a.astype(dtype, copy=False) for a in (data.X, weight, data.offset))
+    X, weight, offset = others
     # Copies read-only arrays (memory maps) and no others: torch must never share them.
-    writable = (np.require(array, requirements="W") for array in arrays)
-    return tuple(torch.as_tensor(array, device=device) for array in writable)
+    arrays = (np.require(a, requirements="W") for a in (X, y, weight, offset))
+    return tuple(torch.as_tensor(array, device=device) for array in arrays)
 
 
 def _shares(data):
     return np.ones((len(data.y), 1)) if data.share is None else data.share
-
-
-def _trained(bank, weights, biases, n_replicas):
-    """A bank of the trained tensors, back in the `(branches, in, out)` numpy form.
-
-    The outputs of replicas are divided by their number: their sum is the mean network.
-    """
-    weights = [*weights[:-1], weights[-1] / n_replicas]
-    return replace(
-        bank,
-        weights=tuple(
-            w.detach().cpu().numpy().transpose(0, 2, 1).copy() for w in weights
-        ),
-        biases=tuple(b.detach().cpu().numpy()[:, :, 0].copy() for b in biases),
-    )

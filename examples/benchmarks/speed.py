@@ -2,11 +2,14 @@
 
     python examples/benchmarks/speed.py --output docs/tables
     python examples/benchmarks/speed.py --quick --check docs/tables/speed_quick.json
+    python examples/benchmarks/speed.py --device cuda --output docs/tables
 
 Times every part on random images of CIFAR-10's shape (digits' with `--quick`), counts
 floating-point operations from the shapes, and gives the rate beside that of one large
 product of matrices (sgemm) in the same run. Then doubles rows, regions, branches and
 classes of the search three times each, and times the search with one worker and with two.
+With `--device` the parts run there and on the CPU of the same machine, side by side;
+selection and tuning are always done by the CPU.
 `--check` compares *ratios* with a recorded table, never times, and fails where one has
 fallen below half three times in a row, or where two workers are slower than one. The full
 run takes about a minute on two cores.
@@ -80,15 +83,15 @@ class Part:
 class Bench:
     """Random rows and branches of given sizes."""
 
-    def __init__(self, sizes, n_branches=None, seed=0):
-        self.sizes = sizes
+    def __init__(self, sizes, device="cpu", n_branches=None, seed=0):
+        self.sizes, self.device = sizes, device
         state = np.random.RandomState(seed)
         n_columns = int(np.prod(sizes.image))
         X = state.uniform(0, 1, size=(sizes.n_rows, n_columns)).astype(np.float32)
         self.y = state.randint(sizes.n_classes, size=sizes.n_rows)
         self.scaler = PixelScaler(0.5, 1.0)
         self.X = self.scaler.transform(X)
-        self.features = features_major(self.X)
+        self.features = features_major(self.X, device)
         patches = ImagePatches(sizes.image, patch_size=3, stride=sizes.stride)
         found = resolve_regions(patches, None, n_columns, state)
         self.base, self.growth = found.base, found.growth
@@ -185,7 +188,7 @@ class Bench:
         one = 3 * self.bank.n_multiply_adds  # forward, and twice as much backward
 
         def run():
-            train_bank(self.bank, data, plan)
+            train_bank(self.bank, data, plan, device=self.device)
 
         return Part("training, an epoch", one * self.sizes.n_rows, run)
 
@@ -217,7 +220,7 @@ class Bench:
             Part(
                 name,
                 network.n_multiply_adds * n_rows,
-                lambda network=network: network.logits(X, self.scaler),
+                lambda network=network: network.logits(X, self.scaler, self.device),
             )
             for name, network in zip(names, self.networks(), strict=True)
         ]
@@ -240,24 +243,31 @@ def best_time(run, n_repeats):
     return min(times)
 
 
-def sgemm_rate(n=2048):
+def sgemm_rate(device, n=2048):
     """Floating-point operations a second of one large product."""
-    a = torch.randn(n, n)
-    return 2 * n**3 / best_time(lambda: a @ a, 5)
+    a = torch.randn(n, n, device=device)
+
+    def run():
+        (a @ a)[0, 0].item()  # a GPU works on after it was asked to
+
+    run()
+    return 2 * n**3 / best_time(run, 5)
 
 
-def peak_memory():
-    """Largest resident memory so far, MiB."""
+def peak_memory(device):
+    """Largest resident memory so far, or memory of the GPU, MiB."""
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated(device) / 2**20
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def measure_parts(sizes):
-    rate = sgemm_rate()
+def measure_parts(sizes, device="cpu"):
+    rate = sgemm_rate(device)
     lines = [{"part": "sgemm, 2048 cubed", "gflops": rate / 1e9, "of_sgemm": 1.0}]
-    for part in Bench(sizes).parts():
+    for part in Bench(sizes, device).parts():
         part.run()
-        rate = sgemm_rate()  # next to each part: machines change their pace
+        rate = sgemm_rate(device)  # next to each part: machines change their pace
         seconds = best_time(part.run, sizes.n_repeats)
         reached = 2 * part.multiply_adds / seconds
         lines.append(
@@ -267,19 +277,28 @@ def measure_parts(sizes):
                 "gflop": 2 * part.multiply_adds / 1e9,
                 "gflops": reached / 1e9,
                 "of_sgemm": reached / rate,
-                "peak_mib": peak_memory(),
+                "peak_mib": peak_memory(device),
             }
         )
         print(lines[-1], flush=True)
     return lines
 
 
-def screening_seconds(sizes, n_branches):
-    bench = Bench(sizes, n_branches)
+def beside_cpu(sizes, device):
+    """The parts on another device, with the seconds of the CPU of the same machine."""
+    there, here = measure_parts(sizes, device), measure_parts(sizes)
+    for line, other in zip(there, here, strict=True):
+        line["cpu_seconds"] = other.get("seconds")
+        line["cpu_gflops"] = other["gflops"]
+    return there
+
+
+def screening_seconds(sizes, device, n_branches):
+    bench = Bench(sizes, device, n_branches)
     return best_time(bench.screening().run, sizes.n_repeats)
 
 
-def measure_growth(sizes):
+def measure_growth(sizes, device):
     """Seconds of screening as one size is doubled, and the exponent of its cost."""
     n_branches = 16
     start = replace(
@@ -297,7 +316,7 @@ def measure_growth(sizes):
             else:
                 value = getattr(start, f"n_{name}") * times
                 grown = replace(start, **{f"n_{name}": value})
-            seconds.append(screening_seconds(grown, branches))
+            seconds.append(screening_seconds(grown, device, branches))
         exponent = np.polyfit(np.arange(DOUBLINGS + 1), np.log2(seconds), 1)[0]
         lines.append({"doubled": name, "seconds": seconds, "exponent": float(exponent)})
         print(lines[-1], flush=True)
@@ -330,7 +349,36 @@ def ratios(parts):
     }
 
 
-def markdown(result, seconds):
+def device_markdown(result, device):
+    """The table of another device than the CPU."""
+    name = torch.cuda.get_device_name(device)
+    lines = [
+        f"# Speed on {name}",
+        "",
+        "| part | GFLOP | seconds | GFLOP/s | MiB | seconds on the CPU | times as fast |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for line in result["parts"]:
+        if "seconds" in line:
+            lines.append(
+                f"| {line['part']} | {line['gflop']:.1f} | {line['seconds']:.4f} "
+                f"| {line['gflops']:.0f} | {line['peak_mib']:.0f} "
+                f"| {line['cpu_seconds']:.3f} "
+                f"| {line['cpu_seconds'] / line['seconds']:.1f} |"
+            )
+        else:
+            rate, cpu = line["gflops"], line["cpu_gflops"]
+            lines.append(f"| {line['part']} | | | {rate:.0f} | | | {rate / cpu:.1f} |")
+    return [
+        *lines,
+        "",
+        "A grown network predicts in "
+        f"{result['prediction_ratio']:.2f} times the time of one with branches "
+        "everywhere. Selection and tuning are done by the CPU.",
+    ]
+
+
+def cpu_markdown(result):
     lines = ["# Speed", "", "| part | GFLOP | seconds | GFLOP/s | of sgemm | MiB |"]
     lines += ["|---|---:|---:|---:|---:|---:|"]
     for line in result["parts"]:
@@ -347,6 +395,15 @@ def markdown(result, seconds):
         f"A grown network predicts in {result['prediction_ratio']:.2f} times the time of "
         "one with branches everywhere. Two workers search in "
         f"{result['workers_ratio']:.2f} times the time of one.",
+    ]
+    return lines
+
+
+def markdown(result, device, seconds):
+    on_cpu = device == "cpu"
+    lines = cpu_markdown(result) if on_cpu else device_markdown(result, device)
+    memory = "resident memory" if on_cpu else "memory of the GPU"
+    lines += [
         "",
         "## Screening, one size doubled three times",
         "",
@@ -360,7 +417,7 @@ def markdown(result, seconds):
     ]
     lines += [
         "",
-        "Memory is the largest resident memory of the process up to there. Whole run "
+        f"Memory is the largest {memory} of the process up to there. Whole run "
         f"{seconds:.0f} seconds on {torch.get_num_threads()} threads; skgrow "
         f"{__version__}, torch {torch.__version__}, Python {platform.python_version()}.",
         "",
@@ -405,18 +462,24 @@ def main():
     """Read the command line, measure, write or compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, seconds")
+    parser.add_argument("--device", default="cpu", help='"cuda", for example')
     parser.add_argument("--output", type=Path, help="folder for JSON and Markdown")
     parser.add_argument("--check", type=Path, help="JSON of an earlier run")
     args = parser.parse_args()
     start = perf_counter()
     sizes = QUICK if args.quick else FULL
-    parts = measure_parts(sizes)
-    result = {**ratios(parts), "growth": measure_growth(sizes)}
-    table = markdown(result, perf_counter() - start)
+    if args.device == "cpu":
+        result = ratios(measure_parts(sizes))
+    else:
+        parts = beside_cpu(sizes, args.device)
+        result = {"parts": parts, "prediction_ratio": prediction_ratio(parts)}
+    result["growth"] = measure_growth(sizes, args.device)
+    table = markdown(result, args.device, perf_counter() - start)
     print("\n" + table)
     if args.output is not None:
         args.output.mkdir(parents=True, exist_ok=True)
-        stem = args.output / ("speed_quick" if args.quick else "speed")
+        name = "speed" if args.device == "cpu" else f"speed_{args.device.split(':')[0]}"
+        stem = args.output / (name + "_quick" * args.quick)
         stem.with_suffix(".md").write_text(table)
         stem.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     if args.check is not None:
