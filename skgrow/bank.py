@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from skgrow.forward import (
+    CHUNK_ROWS,
     MOST_CHUNK_ROWS,
     BankRunner,
     LayerStack,
     features_major,
     input_columns,
     row_chunks,
+    rows_at_once,
 )
 
 __all__ = ["BranchBank"]
@@ -122,7 +124,8 @@ class BranchBank:
         """
         runner = self.runner(device)
         logits = np.empty((len(X), self.n_outputs), dtype=self.dtype)
-        for rows in row_chunks(len(X), MOST_CHUNK_ROWS):
+        n_rows = rows_at_once(MOST_CHUNK_ROWS, X[:1].nbytes, device)
+        for rows in row_chunks(len(X), n_rows):
             found = runner.logits(features_major(X[rows], device))
             logits[rows] = found.T.cpu().numpy()
         return logits
@@ -132,7 +135,8 @@ class BranchBank:
         stack = self.stack(device)
         terms = np.empty((len(X), self.n_branches, self.n_outputs), dtype=self.dtype)
         with torch.inference_mode():
-            for rows in row_chunks(len(X)):
+            row_bytes = terms[:1].nbytes
+            for rows in row_chunks(len(X), rows_at_once(CHUNK_ROWS, row_bytes, device)):
                 inputs = input_columns(features_major(X[rows], device), self.regions)
                 terms[rows] = stack.outputs(inputs).permute(2, 0, 1).cpu().numpy()
         return terms

@@ -19,6 +19,7 @@ __all__ = [
     "input_columns",
     "own_tensor",
     "row_chunks",
+    "rows_at_once",
 ]
 
 # Rows of a training or validation step, and of samples that estimate a mean.
@@ -28,6 +29,8 @@ CHUNK_ROWS = 512
 BRANCHES_PER_CHUNK = 128
 LAYER_BYTES = 9 * 2**17
 LEAST_CHUNK_ROWS, MOST_CHUNK_ROWS = 64, 2048
+# Both for a GPU, which is done with small products before the next ones reach it.
+GPU_CHUNK_ROWS, GPU_CHUNK_BYTES = 16_384, 2**28
 # Branches that read the same inputs, or inputs with as many readers each: fewer are not
 # worth a product of their own.
 MANY_READERS = 16
@@ -45,12 +48,15 @@ def features_major(X, device="cpu", out=None):
         Scaled inputs.
     device : str, default="cpu"
     out : ndarray of shape (n_features + 1, at least n_rows), default=None
-        Memory to use again, which spares the system to hand out new one.
+        Memory to use again, which spares the system to hand out new one. Of the CPU.
 
     Returns
     -------
     features : Tensor of shape (n_features + 1, n_rows)
     """
+    if torch.device(device).type != "cpu":
+        rows = own_tensor(X, device)
+        return torch.cat([rows.T, rows.new_ones((1, len(X)))])
     if out is None:
         out = np.empty((X.shape[1] + 1, len(X)), dtype=X.dtype)
     features = out[:, : len(X)]
@@ -58,7 +64,7 @@ def features_major(X, device="cpu", out=None):
     for rows in row_chunks(len(X), ROWS_PER_BLOCK):
         features[:-1, rows] = X[rows].T
     features[-1] = 1
-    return torch.as_tensor(features, device=device)
+    return torch.as_tensor(features)
 
 
 class Gather:
@@ -147,9 +153,11 @@ class LayerStack:
     @property
     def chunk_rows(self):
         """How many rows to work on at once."""
-        n_rows = LAYER_BYTES // (self._widest * self.readout.element_size())
+        row_bytes = self._widest * self.readout.element_size()
+        n_rows = LAYER_BYTES // row_bytes
         n_rows -= n_rows % LEAST_CHUNK_ROWS
-        return min(max(n_rows, LEAST_CHUNK_ROWS), MOST_CHUNK_ROWS)
+        n_rows = min(max(n_rows, LEAST_CHUNK_ROWS), MOST_CHUNK_ROWS)
+        return rows_at_once(n_rows, row_bytes, self.readout.device)
 
     def hidden(self, inputs):
         """Last hidden layer, a Tensor `(branches, width + 1, rows)`.
@@ -271,6 +279,13 @@ class BankRunner:
 def row_chunks(n_rows, size=CHUNK_ROWS):
     """Slices that cover `n_rows` rows, at most `size` at a time."""
     return [slice(start, start + size) for start in range(0, n_rows, size)]
+
+
+def rows_at_once(n_rows, row_bytes, device):
+    """How many rows to work on at once: `n_rows` on the CPU, and more on a GPU."""
+    if torch.device(device).type == "cpu":
+        return n_rows
+    return max(n_rows, min(GPU_CHUNK_BYTES // max(row_bytes, 1), GPU_CHUNK_ROWS))
 
 
 def own_tensor(array, device):

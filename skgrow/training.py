@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from skgrow.backward import TrainableBank
-from skgrow.forward import CHUNK_ROWS
+from skgrow.forward import CHUNK_ROWS, rows_at_once
 from skgrow.losses import CROSS_ENTROPY
 
 TINY = 1e-30  # a batch may hold no row of a replica, or none that weighs anything
@@ -276,7 +276,8 @@ class _Stopper:
     def _validation_loss(self):
         X, y, sample_weight, offset = self.validation
         total = mass = 0.0
-        for rows in self.rows.split(CHUNK_ROWS, dim=1):  # (n_judged, rows)
+        n_rows = rows_at_once(CHUNK_ROWS, X[:1].nbytes, X.device)
+        for rows in self.rows.split(n_rows, dim=1):  # (n_judged, rows)
             logits = self.network.logits(self.inputs_of(X, rows))
             if self.n_judged == 1:
                 logits = logits.mean(dim=0, keepdim=True)

@@ -9,7 +9,7 @@ import torch
 
 from skgrow.bank import BranchBank
 from skgrow.curves import Curves
-from skgrow.forward import Scratch, features_major, own_tensor, row_chunks
+from skgrow.forward import Scratch, features_major, own_tensor, row_chunks, rows_at_once
 from skgrow.growth.candidates import (
     Candidates,
     FoldedBranches,
@@ -272,9 +272,9 @@ class Network:
         runners = [self.bank.runner(device)] if with_bank else []
         if len(self.grown):
             runners.append(self.grown.runner(device))
-        n_rows = min(len(X), ROWS_PER_CHUNK)
+        n_rows = min(len(X), rows_at_once(ROWS_PER_CHUNK, X[:1].nbytes, device))
         memory = np.empty((X.shape[1] + 1, n_rows), dtype=self.bank.dtype)
-        for rows in row_chunks(len(X), ROWS_PER_CHUNK):
+        for rows in row_chunks(len(X), n_rows):
             logits[rows] = self.intercept
             for part in self.shapes:
                 logits[rows] += part.logits(X[rows])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from skgrow.forward import features_major, row_chunks
+from skgrow.forward import features_major, row_chunks, rows_at_once
 from skgrow.growth.grown import ROWS_PER_CHUNK, GrownBranches
 from skgrow.losses import CROSS_ENTROPY
 
@@ -162,7 +162,8 @@ class Electorate:
         sums = np.zeros((len(X), len(self.tally.total)), dtype=self.grown.bank.dtype)
         if len(self.grown):
             runner = self.grown.runner(device, sums.shape[1])
-            for rows in row_chunks(len(X), ROWS_PER_CHUNK):
+            n_rows = rows_at_once(ROWS_PER_CHUNK, X[:1].nbytes, device)
+            for rows in row_chunks(len(X), n_rows):
                 features = features_major(scaler.transform(X[rows]), device)
                 counted = runner.logits(features)
                 sums[rows] = counted.T.cpu().numpy()
