@@ -127,13 +127,15 @@ def _fit_folds(problem, step, folds, n_jobs):
     for knee in KNEES:
         other = problem.with_knee(knee)
         jobs = list(zip(folds, attempts, strict=True))
-        tried = run_jobs(_try_replica, (other, step), lambda jobs=jobs: jobs, n_jobs)
+        tried = run_jobs(
+            _try_replica, (other, step), lambda jobs=jobs: jobs, n_jobs, threads=True
+        )
         if knee == KNEES[0] or _are_better(tried, attempts):
             problem, attempts = other, tried
     if step == 1:
         return [attempt.point for attempt in attempts]
     jobs = list(zip(folds, attempts, strict=True))
-    return run_jobs(_fit_replica, (problem,), lambda: jobs, n_jobs)
+    return run_jobs(_fit_replica, (problem,), lambda: jobs, n_jobs, threads=True)
 
 
 def _are_better(tried, attempts):

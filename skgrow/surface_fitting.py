@@ -78,7 +78,7 @@ def fit_surfaces(
     )  # fmt: skip
     folds = [fold[fold % thin == 0] // thin for fold in left_out.folds]
     jobs = list(zip(folds, left_out.logits[:, ::thin], strict=True))
-    found = run_jobs(_fit_replica, (rows,), lambda: jobs, n_jobs)
+    found = run_jobs(_fit_replica, (rows,), lambda: jobs, n_jobs, threads=True)
     gains = np.sum([[attempt.gain for attempt in replica] for replica in found], axis=0)
     best = int(gains.argmax())
     if gains[best] <= 0:

@@ -5,9 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
-from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ImagePatches
+from skgrow import (
+    ElectionTransferClassifier,
+    GrowingMLPClassifier,
+    GrowingNAMClassifier,
+    GrowingNAMRegressor,
+    ImagePatches,
+)
+from skgrow.backward import TrainableBank
 from skgrow.forward import features_major
 from skgrow.growth.screening import screen_plain
 from skgrow.losses import CROSS_ENTROPY
@@ -91,3 +98,55 @@ def test_state_stays_on_the_cpu(base, rows):
     assert all(isinstance(w, np.ndarray) for w in gpu.bank_.weights)
     back = gpu.set_params(device="cpu").predict(rows[0])
     assert back.shape == rows[1].shape
+
+
+def test_gradients_agree(base):
+    found = []
+    for device in ("cpu", "cuda"):
+        network = TrainableBank(base.bank_, device=device)
+        n_branches, region_size = base.bank_.regions.shape
+        state = np.random.RandomState(0)
+        draw = state.normal(size=(n_branches, region_size, 50)).astype(np.float32)
+        slope = state.normal(size=(1, 10, 50)).astype(np.float32)
+        logits = network.logits(torch.tensor(draw, device=device)).cpu()
+        network.backward(torch.tensor(slope, device=device))
+        found.append((logits, network.parameters.grad.cpu()))
+    for cpu, gpu in zip(*found, strict=True):
+        np.testing.assert_allclose(gpu, cpu, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
+def test_a_table_is_explained_alike():
+    X, y = load_breast_cancer(return_X_y=True)
+    cpu = GrowingNAMClassifier(max_iter=10, n_branches=3, random_state=0)
+    cpu.fit(X[:, :6], y)
+    gpu = on_gpu(cpu)
+    for what in ("decision_function", "eval_terms"):
+        wanted = getattr(cpu, what)(X[:, :6])
+        np.testing.assert_allclose(getattr(gpu, what)(X[:, :6]), wanted, atol=1e-6)
+    gpu.fit(X[:, :6], y)
+    assert abs(gpu.score(X[:, :6], y) - cpu.score(X[:, :6], y)) < 0.02
+
+
+def test_a_regressor_is_as_good():
+    X, y = load_diabetes(return_X_y=True)
+    cpu = GrowingNAMRegressor(max_iter=10, random_state=0).fit(X, y)
+    assert abs(on_gpu(cpu).fit(X, y).score(X, y) - cpu.score(X, y)) < 0.02
+
+
+@pytest.mark.parametrize("how", ["gradmax", "net2wider", "firefly", "swe", "autogrow"])
+def test_a_dense_network_is_as_good(rows, how):
+    X, y = rows
+    cpu = GrowingMLPClassifier(how=how, max_iter=15, random_state=0).fit(X, y)
+    gpu = on_gpu(cpu)
+    np.testing.assert_allclose(
+        gpu.predict_proba(X), cpu.predict_proba(X), rtol=1e-3, atol=1e-4
+    )
+    assert abs(gpu.fit(X, y).score(X, y) - cpu.score(X, y)) < 0.05
+
+
+def test_workers_share_the_gpu(base, rows):
+    X, y = rows
+    alone, shared = on_gpu(base), on_gpu(base).set_params(n_jobs=2)
+    scores = [model.grow(X, y, 10).score(X, y) for model in (alone, shared)]
+    assert abs(scores[0] - scores[1]) < 0.01

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from concurrent.futures import CancelledError
 
 import joblib
@@ -50,6 +51,44 @@ def test_workers_take_no_more_threads_than_there_are_cores(backend):
         assert torch.get_num_threads() == 4
     finally:
         torch.set_num_threads(before)
+
+
+def _thread_and_its_share(job):
+    return threading.get_ident(), torch.get_num_threads()
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1])
+def test_threads_share_the_jobs_where_no_workers_are_asked_for(n_jobs):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = run_jobs(_thread_and_its_share, (), numbers(9), n_jobs, threads=True)
+        alone = run_jobs(_thread_and_its_share, (), numbers(9), n_jobs)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    here = threading.get_ident()
+    assert all(thread != here and n_threads == 1 for thread, n_threads in found)
+    assert alone == [(here, 2)] * 9
+
+
+def test_workers_that_are_asked_for_are_no_threads():
+    pids = run_jobs(_pid, (), numbers(4), n_jobs=2, threads=True)
+    assert os.getpid() not in pids
+
+
+def _pid(job):
+    return os.getpid()
+
+
+def test_one_thread_stays_one():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = run_jobs(_thread_and_its_share, (), numbers(3), threads=True)
+    finally:
+        torch.set_num_threads(before)
+    assert found == [(threading.get_ident(), 1)] * 3
 
 
 def _n_blas_threads():

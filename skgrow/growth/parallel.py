@@ -22,7 +22,7 @@ MAX_TRIES = 4
 PAUSE = 1.0  # seconds before the next try: the cluster must notice, and start others
 
 
-def run_jobs(function, shared, jobs, n_jobs=None):
+def run_jobs(function, shared, jobs, n_jobs=None, *, threads=False):
     """Results of `function(*shared, *job)` for every job, in order.
 
     A step whose workers died is begun again, so `function` must be pure. It may use
@@ -39,6 +39,10 @@ def run_jobs(function, shared, jobs, n_jobs=None):
         Returns an iterable of tuples, one a job; called again where workers were lost.
     n_jobs : int, default=None
         Workers; the results do not depend on it.
+    threads : bool, default=False
+        Whether threads of this process share the jobs where no other workers are asked
+        for, as many as torch has. For jobs in which numpy and scipy do most, since these
+        let other threads run.
 
     Returns
     -------
@@ -57,7 +61,8 @@ def run_jobs(function, shared, jobs, n_jobs=None):
     """
     for n_tries in range(MAX_TRIES):
         try:
-            return _results(function, shared, jobs(), n_jobs)
+            with _own_threads(n_jobs, threads) as n_workers:
+                return _results(function, shared, jobs(), n_workers)
         except LOST as error:
             lost = error
         if n_tries < MAX_TRIES - 1:
@@ -100,6 +105,17 @@ def _run(function, source, job):
     # dask would give inner loops, also those of n_jobs=1, to all its workers again.
     with parallel_config(backend="sequential"):
         return function(*shared, *job)
+
+
+@contextmanager
+def _own_threads(n_jobs, wanted):
+    """How many workers: `n_jobs`, or where that is one and it is wanted, threads."""
+    n_threads = torch.get_num_threads()
+    if not wanted or n_threads == 1 or effective_n_jobs(n_jobs) > 1:
+        yield n_jobs
+        return
+    with parallel_config(backend="threading"):
+        yield n_threads
 
 
 @contextmanager
