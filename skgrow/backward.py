@@ -81,9 +81,9 @@ class TrainableBank:
         inputs : Tensor of shape (branches, region_size, rows)
         """
         self._inputs, self._hidden = inputs, []
-        for i, layer in enumerate(zip(self._biases, self._weights, strict=True)):
-            out = self._place(i, inputs.shape[2])
-            torch.baddbmm(*layer, inputs, out=out)
+        for i, (bias, weight) in enumerate(zip(self._biases, self._weights, strict=True)):
+            out = self._room(i, weight, inputs.shape[2])
+            torch.baddbmm(bias, weight, inputs, out=out)
             inputs = out.relu_()  # (branches, width, rows)
             self._hidden.append(inputs)
         return torch.bmm(self._readout, self._by_replica(inputs))
@@ -100,7 +100,7 @@ class TrainableBank:
         weight_slopes, bias_slopes, readout_slope = self._slopes
         last = self._by_replica(self._hidden[-1])
         torch.bmm(slope, last.transpose(1, 2), out=readout_slope)
-        back = self._place("even", slope.shape[2], like=self._hidden[-1])
+        back = self._room("even", self._hidden[-1], slope.shape[2])
         torch.bmm(self._readout.transpose(1, 2), slope, out=self._by_replica(back))
         layers = [self._inputs, *self._hidden]
         for i in reversed(range(len(self._hidden))):
@@ -110,7 +110,7 @@ class TrainableBank:
             torch.sum(back, dim=2, keepdim=True, out=bias_slopes[i])
             if i:
                 name = "odd" if (len(self._hidden) - i) % 2 else "even"
-                before = self._place(name, slope.shape[2], like=layers[i])
+                before = self._room(name, layers[i], slope.shape[2])
                 back = torch.bmm(self._weights[i].transpose(1, 2), back, out=before)
 
     def trained(self):
@@ -135,9 +135,9 @@ class TrainableBank:
         """Hidden values `(n_replicas, branches of one * width, rows)`."""
         return hidden.view(self.n_replicas, -1, hidden.shape[2])
 
-    def _place(self, name, n_rows, like=None):
-        """Memory `(branches, width, n_rows)` for a layer, or one as wide as `like`."""
-        branches, width = (self._weights[name] if like is None else like).shape[:2]
+    def _room(self, name, layer, n_rows):
+        """Memory `(branches, width, n_rows)` for what a layer says, kept under a name."""
+        branches, width = layer.shape[:2]
         size = branches * width * n_rows
         memory = self._memory.get(name)
         if memory is None or len(memory) < size:
