@@ -223,7 +223,7 @@ class _Inputs:
 
     def _of(self, X, batch, place):
         rows = X.index_select(0, batch).T
-        # Gathered from rows that lie apart, they would take ten times as long.
+        # Gathered from a transposed array, they would take far longer.
         return rows if self.in_order else rows.contiguous().index_select(0, place)
 
 

@@ -463,10 +463,14 @@ def main():
     """Read the command line, measure, write or compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, seconds")
-    parser.add_argument("--device", default="cpu", help='"cuda", for example')
+    parser.add_argument("--device", default="cpu", help='"cuda" or "cuda:1"')
     parser.add_argument("--output", type=Path, help="folder for JSON and Markdown")
     parser.add_argument("--check", type=Path, help="JSON of an earlier run")
     args = parser.parse_args()
+    if torch.device(args.device).type not in ("cpu", "cuda"):
+        parser.error(f"--device {args.device} is neither cpu nor cuda")
+    if args.check is not None and args.device != "cpu":
+        parser.error("--check compares the CPU with its record; leave --device out")
     start = perf_counter()
     sizes = QUICK if args.quick else FULL
     if args.device == "cpu":
