@@ -73,6 +73,10 @@ class GrowingMixin(CallbackSupportMixin):
         """Rounds without a fall of the held-out loss that end growth."""
         return self.n_rounds_no_change
 
+    def _n_errors(self):
+        """Standard errors that a fall of the held-out loss must be more than."""
+        return 0.0
+
     @property
     def _loss(self):
         return CROSS_ENTROPY
@@ -186,6 +190,7 @@ class GrowingMixin(CallbackSupportMixin):
             n_rounds_no_change=self._patience(),
             max_time=self.max_time,
             tol=self.tol,
+            n_errors=self._n_errors(),
             n_jobs=self.n_jobs,
             **how,
         )

@@ -108,7 +108,8 @@ class GrowingNAMClassifier(
     max_time : float, default=None
         Seconds after which a call of `grow` begins no new round.
     tol : float, default=1e-4
-        Smallest fall of a loss that counts, in nats.
+        Smallest fall of a loss that counts, in nats. For growth on curves, that of the
+        held-out loss must be larger than its standard error, too.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied into `sample_weight`.
     warm_start : bool, default=False

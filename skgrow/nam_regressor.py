@@ -100,7 +100,8 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     max_time : float, default=None
         Seconds after which a call of `grow` begins no new round.
     tol : float, default=1e-4
-        Smallest fall of a loss that counts, in half variances of the target.
+        Smallest fall of a loss that counts, in half variances of the target. For growth
+        on curves, that of the held-out loss must be larger than its standard error, too.
     warm_start : bool, default=False
         Let `fit` on a fitted model grow to `n_branches` and train nothing else.
     random_state : int, RandomState instance or None, default=None

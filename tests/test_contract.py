@@ -495,7 +495,10 @@ def test_growth_on_curves_is_judged_by_more_rows(
     ("parameters", "n_rounds"),
     [({}, 1), ({"curves": False}, 3), ({"n_rounds_no_change": 2}, 2)],
 )
-def test_growth_on_curves_ends_after_one_round_for_nothing(parameters, n_rounds):
+def test_growth_on_curves_ends_after_one_round_for_nothing(
+    monkeypatch, parameters, n_rounds
+):
+    monkeypatch.setattr("skgrow._nam_verbs.ERRORS_ON_CURVES", 0)  # any fall counts
     X, y = crossed()
     nam = table_nam(tol=0, **parameters).fit(X, y)
     with pytest.warns(GrowthStoppedWarning):
@@ -504,6 +507,17 @@ def test_growth_on_curves_ends_after_one_round_for_nothing(parameters, n_rounds)
     n_after_best = len(losses) - 1 - int(np.argmin(losses))
     # No round may have lowered the loss of the base.
     assert n_after_best == n_rounds or (not nam.n_branches_ and len(losses) == n_rounds)
+
+
+@pytest.mark.parametrize("curves", [False, True])
+def test_growth_on_curves_must_be_better_by_more_than_the_error(monkeypatch, curves):
+    monkeypatch.setattr("skgrow._nam_verbs.ERRORS_ON_CURVES", 1e3)  # nothing is
+    X, y = crossed()
+    nam = table_nam(curves=curves).fit(X, y)
+    with pytest.warns(GrowthStoppedWarning) as warned:
+        nam.grow(X, y, 500)
+    assert (nam.n_branches_ == 0) == curves
+    assert ("beyond its standard error" in str(warned[0].message)) == curves
 
 
 def test_random_state_makes_runs_alike():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from skgrow import GrowingNAMClassifier, curve_fitting
 from skgrow.curve_fitting import FIXED, KNEES, RIDGE, fit_curves
@@ -275,6 +276,28 @@ def test_the_true_pair_is_the_most_promising():
     pairs = promising_pairs(X, left, 5)
     assert pairs.shape == (5, 2)
     assert pairs[0].tolist() == [2, 5]
+
+
+def test_a_smooth_pair_is_found_on_few_rows():
+    """A sum over cells alone, with 8 rows in each, finds 22 of these 30."""
+
+    def is_found(seed):
+        rng = np.random.RandomState(seed)
+        X = rng.uniform(-0.5, 0.5, size=(500, 12))
+        y = (rng.rand(500) < expit(6 * X[:, 2] * X[:, 5])).astype(int)
+        left = CROSS_ENTROPY.residual(np.zeros((500, 2)), y, np.ones(500))
+        return [2, 5] in promising_pairs(X, left, 3).tolist()
+
+    assert sum(map(is_found, range(30))) > 27
+
+
+def test_a_checkered_pair_is_found_where_no_quarter_differs():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-0.5, 0.5, size=(3000, 8))
+    squares = np.floor(8 * (X[:, 2] + 0.5)) + np.floor(8 * (X[:, 5] + 0.5))
+    y = (squares % 2).astype(int)
+    left = CROSS_ENTROPY.residual(np.zeros((3000, 2)), y, np.ones(3000))
+    assert promising_pairs(X, left, 1).tolist() == [[2, 5]]
 
 
 def test_pairs_of_gaps_count_too():

@@ -83,6 +83,10 @@ class Counting:
         """Loss and accuracy, as the growth history has them."""
         return scores_of(self.network.logits_of_sums(self.sums), self.selection)
 
+    def held_out_losses(self):
+        """Loss of each held-out row, `(n_held_out,)`."""
+        return self.selection.held_out_losses(self.network.logits_of_sums(self.sums))
+
     def add(self, qualified, n_picks):
         """Nominate what has qualified, elect, count the votes and fit the temperature.
 

@@ -44,6 +44,10 @@ class Masking:
         """Loss and accuracy, as the growth history has them."""
         return scores_of(self.logits, self.selection)
 
+    def held_out_losses(self):
+        """Loss of each held-out row, `(n_held_out,)`."""
+        return self.selection.held_out_losses(self.logits)
+
     def add(self, qualified, n_picks):
         """Pick, tune and add branches; others take the place of those tuning drops.
 

@@ -47,6 +47,8 @@ class GrowthPlan:
         None when no matched candidates are wanted.
     vote : bool
         Whether branches vote (transfer to another task) or are tuned (the same task).
+    n_errors : float
+        Standard errors that a fall of the held-out loss must be more than to count.
     targets : ndarray of int64 or None
         Classes that may get branches; None for all.
     """
@@ -63,6 +65,7 @@ class GrowthPlan:
     n_rounds_no_change: int
     max_time: float | None
     tol: float
+    n_errors: float
     n_jobs: int | None
     vote: bool = False
     targets: np.ndarray | None = None
@@ -78,8 +81,8 @@ class Progress:
         The network, and what growth knows of it on the selection rows.
     best : Network or Electorate
         After the round of lowest held-out loss.
-    best_loss : float
-        In nats.
+    best_losses : ndarray of shape (n_held_out,)
+        Of the held-out rows, in nats, after that round.
     n_stale : int
         Rounds since then.
     stopped : bool
@@ -88,24 +91,28 @@ class Progress:
 
     standing: object
     best: object
-    best_loss: float
+    best_losses: np.ndarray
     n_stale: int = 0
     stopped: bool = False
 
     @classmethod
     def of(cls, standing):
         """Before the first round."""
-        return cls(standing, standing.network, standing.scores()["held_out_loss"])
+        return cls(standing, standing.network, standing.held_out_losses())
 
     @property
     def network(self):
         """The one to keep if no other round is done."""
         return self.best if self.stopped else self.standing.network
 
-    def after(self, standing, record, plan):
+    def after(self, standing, plan):
         """After one more round."""
-        if record["held_out_loss"] < self.best_loss - plan.tol:
-            return Progress(standing, standing.network, record["held_out_loss"])
+        losses = standing.held_out_losses()
+        fall, error = _mean_and_error(
+            self.best_losses - losses, standing.selection.held_out_weight
+        )
+        if fall > max(plan.tol, plan.n_errors * error):
+            return Progress(standing, standing.network, losses)
         n_stale = self.n_stale + 1
         stopped = n_stale >= plan.n_rounds_no_change
         return replace(self, standing=standing, n_stale=n_stale, stopped=stopped)
@@ -151,24 +158,33 @@ def grow_rounds(progress, selection, plan, *, wanted, seed, first_round):
             round_number=round_number,
             random_state=np.random.RandomState([seed, round_number]),
         )
-        progress = progress.after(standing, record, plan)
+        progress = progress.after(standing, plan)
         round_number += 1
         late = plan.max_time is not None and perf_counter() - start > plan.max_time
         reason = None
         if progress.stopped:
-            reason = _why_stopped(record, plan.n_rounds_no_change)
+            reason = _why_stopped(record, plan)
         elif late:
             reason = f"max_time={plan.max_time} seconds have passed"
         yield progress, {**record, "n_branches": len(progress.network.grown)}, reason
 
 
-def _why_stopped(record, n_rounds):
+def _mean_and_error(values, sample_weight):
+    """Weighted mean, and its standard error."""
+    mean = np.average(values, weights=sample_weight)
+    left = sample_weight * (values - mean)
+    return float(mean), float(np.linalg.norm(left) / sample_weight.sum())
+
+
+def _why_stopped(record, plan):
     if not record["n_qualified"]:
         return "no candidate qualifies any more"
+    n_rounds = plan.n_rounds_no_change
     rounds = "a round" if n_rounds == 1 else f"{n_rounds} rounds"
+    clearly = " beyond its standard error" if plan.n_errors else ""
     return (
-        f"the held-out loss has not fallen for {rounds}, and the network of the best "
-        "round was kept"
+        f"the held-out loss has not fallen{clearly} for {rounds}, and the network of the "
+        "best round was kept"
     )
 
 

@@ -41,6 +41,15 @@ class SelectionSet:
         index = torch.as_tensor(rows, device=self.features.device)
         return self.features.index_select(1, index)
 
+    @property
+    def held_out_weight(self):
+        """Of the held-out rows, `(n_held_out,)`."""
+        return self.sample_weight[self.held_out]
+
+    def held_out_losses(self, logits):
+        """Loss of each held-out row, given the scores of all."""
+        return self.loss.of_rows(logits[self.held_out], self.y[self.held_out])
+
     def residual(self, logits, rows):
         """What the scores of all rows leave to be done on the given ones."""
         return self.loss.residual(logits[rows], self.y[rows], self.sample_weight[rows])
