@@ -15,7 +15,7 @@ MAX_ROWS = 50_000
 MAX_COLUMNS = 400  # bounds the memory of the sums: 0.1 GiB for each of two matrices
 ROWS_PER_CHUNK = 4096
 # What steps in all cells gain counts so much beside steps in four quarters: few rows make
-# it mostly noise, and on many rows it sees what no quarter does.
+# it mostly noise, and on many rows it sees what quarters hardly do.
 CELLS_SHARE = 1 / 16
 
 

@@ -80,7 +80,7 @@ class Progress:
     standing : Masking or Counting
         The network, and what growth knows of it on the selection rows.
     best : Network or Electorate
-        After the round of lowest held-out loss.
+        After the last round that counts, or the network before all rounds.
     best_losses : ndarray of shape (n_held_out,)
         Of the held-out rows, in nats, after that round.
     n_stale : int
