@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from skgrow.forward import row_chunks
+from skgrow.quarters import quarters
 
 __all__ = ["promising_pairs"]
 
@@ -88,7 +89,8 @@ def _promise(cell, gradient, curvature):
     promise = np.empty((n_columns, n_columns))
     for j, own in enumerate(zip(slope.reshape(shape), bent.reshape(shape), strict=True)):
         # Differences of long sums: they need more digits.
-        own = [part.astype(np.float64) for part in own]  # (n_cells, n_columns, n_cells)
+        own = [part.astype(np.float64) for part in own]
+        own = [part.swapaxes(0, 1) for part in own]  # (n_columns, n_cells, n_cells)
         promise[j] = _of_quarters(*own, least) + CELLS_SHARE * _of_cells(*own, least)
     return promise
 
@@ -109,26 +111,15 @@ def _sums(cell, gradient, curvature):
 
 def _of_cells(slope, bent, least):
     """Gain of a step in every cell, beyond what noise would gain (1/2 a cell)."""
-    return (_gain(slope, bent, least) - (bent > least) / 2).sum(axis=(0, 2))
+    return (_gain(slope, bent, least) - (bent > least) / 2).sum(axis=(1, 2))
 
 
 def _of_quarters(slope, bent, least):
     """Gain of steps in four quarters: mean over the cuts that leave rows in each."""
-    parts = list(zip(_quarters(slope), _quarters(bent), strict=True))
-    full = np.all([mass > least for _, mass in parts], axis=0)
-    gain = sum(_gain(*part, least) for part in parts)
-    return (gain * full).sum(axis=(0, 2)) / np.maximum(full.sum(axis=(0, 2)), 1)
-
-
-def _quarters(sums):
-    """Sums below and above every cut of either column."""
-    total = sums.cumsum(axis=0).cumsum(axis=2)
-    first, second = total[:-1, :, -1:], total[-1:, :, :-1]  # below one of the cuts
-    both = total[:-1, :, :-1]
-    yield both
-    yield first - both
-    yield second - both
-    yield total[-1:, :, -1:] - first - second + both
+    slope, bent = quarters(slope), quarters(bent)
+    full = (bent > least).all(axis=0)  # (n_columns, n_cells - 1, n_cells - 1)
+    gain = np.where(full, _gain(slope, bent, least).sum(axis=0), 0)
+    return gain.sum(axis=(1, 2)) / np.maximum(full.sum(axis=(1, 2)), 1)
 
 
 def _gain(slope, bent, least):

@@ -13,12 +13,14 @@ from skgrow._threads import one_blas_thread
 from skgrow.curves import ROWS_PER_CHUNK
 from skgrow.growth.parallel import run_jobs
 from skgrow.interactions import promising_pairs
+from skgrow.quarters import MeanStep
 from skgrow.surfaces import Surfaces
 
 __all__ = ["fit_surfaces"]
 
-MAX_SURFACES = 32  # a replica
+MAX_SURFACES = 40  # a replica
 BINS = (16, 48)  # of a column: a coarse grid, and a fine one where that is better
+MAX_STEPS, STEP_PATIENCE = 150, 4  # of quarters; steps without a better held-out loss
 # Strengths of smoothing, tried from the first on while the held-out loss falls.
 STRENGTHS = (300.0, 170.0, 100.0, 60.0, 30.0, 17.0, 10.0, 5.0)
 PATIENCE = 2  # strengths without a better held-out loss
@@ -40,11 +42,16 @@ def fit_surfaces(
     """Surfaces of promising pairs, for what curves leave to be done.
 
     Each replica does all of it without the rows of its fold: it takes the curves that
-    were fitted without them, screens the pairs, fits, and keeps the strength that
-    predicts the fold best, or no surface at all. The mean of the replicas is the result:
-    a pair that few of them choose speaks softly. The penalty of a surface is pseudo-Huber
-    in the norm of the steps between neighbouring knots: loud surfaces are smoothed less
-    than soft ones. Grids are as fine as all folds together want them.
+    were fitted without them, screens the pairs, fits, and keeps what predicts the fold
+    best, or no surface at all. The mean of the replicas is the result: a pair that few of
+    them choose speaks softly.
+
+    There are two ways to fit. Steps of quarters, see `MeanStep`, are made with Nesterov's
+    acceleration until the fold is predicted no better. Smoothed surfaces have a penalty,
+    pseudo-Huber in the norm of the steps between neighbouring knots, of the strength that
+    predicts the fold best: loud surfaces are smoothed less than soft ones. All folds
+    together choose between steps, the mean of steps and of smoothed surfaces, and
+    smoothed surfaces on a finer grid.
 
     Parameters
     ----------
@@ -79,12 +86,35 @@ def fit_surfaces(
     folds = [fold[fold % thin == 0] // thin for fold in left_out.folds]
     jobs = list(zip(folds, left_out.logits[:, ::thin], strict=True))
     found = run_jobs(_fit_replica, (rows,), lambda: jobs, n_jobs, threads=True)
-    gains = np.sum([[attempt.gain for attempt in replica] for replica in found], axis=0)
-    best = int(gains.argmax())
-    if gains[best] <= 0:
+    weight = rows.weight[np.concatenate(folds)]
+    best = _best([_gains(way, folds) for way in zip(*found, strict=True)], weight)
+    if best is None:
         return None, np.zeros(n_classes, X.dtype)
     attempts = [replica[best] for replica in found]
-    return _mean(rows, attempts, BINS[best], n_classes)
+    return _mean(rows, attempts, (*BINS, BINS[0])[best], n_classes)
+
+
+def _gains(attempts, folds):
+    """By how much the loss of each row falls, of the rows left out by each replica."""
+    return np.concatenate(
+        [
+            np.zeros(len(fold)) if attempt.values is None else attempt.gains
+            for attempt, fold in zip(attempts, folds, strict=True)
+        ]
+    )
+
+
+def _best(gains, weight):
+    """Number of the way that gains most, None where none gains.
+
+    Another way must gain more than steps do by more than the standard error of that.
+    """
+    total = [np.average(one, weights=weight) for one in gains]
+    best = int(np.argmax(total[:-1]))
+    lead, mean = gains[best] - gains[-1], total[best] - total[-1]
+    if mean <= np.linalg.norm(weight * (lead - mean)) / weight.sum():
+        best = len(total) - 1
+    return best if total[best] > 0 else None
 
 
 @dataclass(frozen=True)
@@ -104,21 +134,29 @@ class _Attempt:
     """Values for some pairs, and by how much they lower the loss of rows left out."""
 
     pairs: np.ndarray
-    values: np.ndarray
-    gain: float
+    values: np.ndarray | None
+    gains: np.ndarray | None
 
 
 @one_blas_thread
 def _fit_replica(rows, fold, logits):
-    """An attempt for each of `BINS`."""
+    """An attempt for each of `BINS`, and one in steps for the first of them.
+
+    That for the first is the mean of smoothed surfaces and of steps.
+    """
     pairs = _screened(rows, np.delete(np.arange(len(rows.y)), fold), logits)
-    found, first = [_Attempt(pairs, None, 0.0)] * len(BINS), 0
+    found, first = [_Attempt(pairs, None, None)] * (len(BINS) + 1), 0
     for number, n_bins in enumerate(BINS if len(pairs) else ()):
         surfaces = Surfaces.flat(pairs, rows.X, rows.weight, logits.shape[1], n_bins)
-        first, values, gain = _Problem(surfaces, rows, fold, logits).best(first)
-        if values is None:
+        problem = _Problem(surfaces, rows, fold, logits)
+        if number == 0:
+            found[-1] = _Attempt(pairs, *problem.stepped())
+        first, *best = problem.smoothed(first)
+        if first is None:
             break
-        found[number] = _Attempt(pairs, values, gain)
+        found[number] = _Attempt(pairs, *best)
+        if number == 0 and found[-1].values is not None:
+            found[0] = _Attempt(pairs, *problem.mean(found[0], found[-1]))
     return found
 
 
@@ -201,27 +239,73 @@ class _Problem:
         bent = self.loss.residual(logits, self.y, self.share).curvature.mean(axis=1)
         self.bent = self.design.power(2).T @ bent
 
-    def best(self, first):
-        """Number of the strength that is best, values, and gain on the fold.
+    def stepped(self):
+        """Values after as many steps of quarters as are best, and gains on the fold.
 
-        Strengths are tried from number `first` on; `None, None, 0` where none gains.
+        `None, None` where no number of them gains anything.
+        """
+        step = MeanStep(self.surfaces)
+        values = ahead = np.zeros((len(self.bent), len(self.to_class)))
+        scores = ahead_scores = self.design @ values
+        best, most, n_worse = (None, None), 0.0, 0
+        for number in range(MAX_STEPS):
+            moved = ahead + self._step(step, ahead_scores)
+            moved_scores = self.design @ moved
+            pace = number / (number + 3)
+            ahead = moved + pace * (moved - values)
+            ahead_scores = moved_scores + pace * (moved_scores - scores)
+            values, scores = moved, moved_scores
+            gains = self._gains(scores[self.fold])
+            n_worse += 1
+            if gains @ self.weight > most:
+                best, most, n_worse = (values, gains), gains @ self.weight, 0
+            if n_worse == STEP_PATIENCE:
+                break
+        return best
+
+    def _step(self, step, scores):
+        """A step of every value, from where rows have these scores."""
+        share = self.share * (self.n_rows - len(self.fold))
+        left = self.loss.residual(self.logits + scores @ self.to_class, self.y, share)
+        slope, bent = left.gradient, left.curvature  # (n_rows, n_classes)
+        rate = 0.5  # classes pull on each other: twice as far could be too far
+        if len(self.to_class) == 1:
+            slope, bent, rate = slope[:, 1:], bent[:, 1:], 1.0
+        slope, bent = self.design.T @ slope, self.design.T @ bent
+        each = zip(slope.T, bent.T, strict=True)
+        return rate * np.column_stack([step(*one) for one in each])
+
+    def smoothed(self, first):
+        """Number of the strength that is best, values, and gains on the fold.
+
+        Strengths are tried from number `first` on; all None where none gains.
         """
         values = np.zeros((len(self.bent), len(self.to_class)))
-        before, best, n_worse = self._held_out(values), (None, None, 0.0), 0
+        held_out = self.design[self.fold]
+        best, most, n_worse = (None, None, None), 0.0, 0
         for number in range(first, len(STRENGTHS)):
             values = self._solve(STRENGTHS[number] / self.n_rows, values)
-            gain = before - self._held_out(values)
-            if gain > best[2]:
-                best, n_worse = (number, values, gain), 0
-            else:
-                n_worse += 1
+            gains = self._gains(held_out @ values)
+            n_worse += 1
+            if gains @ self.weight > most:
+                best, most, n_worse = (number, values, gains), gains @ self.weight, 0
             if n_worse == PATIENCE:
                 break
         return best
 
-    def _held_out(self, values):
-        logits = self.logits[self.fold] + self.design[self.fold] @ values @ self.to_class
-        return float(self.loss.of_rows(logits, self.y[self.fold]) @ self.weight)
+    def mean(self, *attempts):
+        """Mean values of some attempts, and their gains on the fold."""
+        values = np.mean([attempt.values for attempt in attempts], axis=0)
+        return values, self._gains(self.design[self.fold] @ values)
+
+    def _gains(self, scores):
+        """By how much such scores lower the loss of each row of the fold."""
+        before = self.logits[self.fold]
+        losses = [
+            self.loss.of_rows(logits, self.y[self.fold])
+            for logits in (before, before + scores @ self.to_class)
+        ]
+        return losses[0] - losses[1]
 
     def _solve(self, strength, start):
         bent = self.bent + strength * self.penalty.diagonal(start) + FLOOR

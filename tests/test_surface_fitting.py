@@ -1,6 +1,6 @@
 """Fitting surfaces: the optimum, the choice by rows left out, what users see of it."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,14 @@ from skgrow import (
 )
 from skgrow.curve_fitting import fit_curves
 from skgrow.losses import CROSS_ENTROPY
+from skgrow.quarters import MeanStep
 from skgrow.scaling import fit_scaler
 from skgrow.surface_fitting import (
     KNEE,
+    MAX_SURFACES,
     RIDGE,
     _Attempt,
+    _best,
     _mean,
     _Penalty,
     _Problem,
@@ -144,6 +147,62 @@ def test_solve_reaches_the_optimum_of_the_penalised_loss(n_classes):
     assert not problem.share[problem.fold].any()  # rows left out count for nothing
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_step_lowers_the_loss_of_the_rows_it_is_made_for(n_classes):
+    problem, _ = small_problem(n_classes)
+    step = MeanStep(problem.surfaces)
+
+    def loss(scores):
+        logits = problem.logits + scores @ problem.to_class
+        return problem.share @ CROSS_ENTROPY.of_rows(logits, problem.y)
+
+    scores = np.zeros((len(problem.y), len(problem.to_class)))
+    losses = [loss(scores)]
+    for _ in range(20):
+        scores = scores + problem.design @ problem._step(step, scores)
+        losses.append(loss(scores))
+    assert (np.diff(losses) < 0).all()
+    assert losses[-1] < losses[0] - 0.05
+
+
+def test_many_smooth_pairs_are_fitted_in_steps():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, size=(6000, 8))
+    pairs = [(0, 1), (0, 2), (1, 5), (3, 6), (2, 7), (4, 6)]
+    truth = sum(3 * X[:, i] * X[:, j] for i, j in pairs)
+    y = (rng.uniform(size=6000) < 1 / (1 + np.exp(-truth))).astype(int)
+    half = np.s_[:3000], np.s_[3000:]
+    surfaces, level = fitted(X[half[0]], y[half[0]])
+    attempts, fit = [], surface_fitting._fit_replica
+
+    def only_smoothed(*job):
+        *smoothed, stepped = fit(*job)
+        attempts.append(stepped)
+        return [*smoothed, replace(stepped, values=None, gains=None)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surface_fitting, "_fit_replica", only_smoothed)
+        patch.setattr(_Problem, "mean", lambda problem, smooth, _: astuple(smooth)[1:])
+        smoothed, smooth_level = fitted(X[half[0]], y[half[0]])
+    assert all(attempt.gains.mean() > 0.1 for attempt in attempts)
+    losses = [
+        CROSS_ENTROPY.of_rows(found.logits(X[half[1]]) + level, y[half[1]]).mean()
+        for found, level in ((surfaces, level), (smoothed, smooth_level))
+    ]
+    assert losses[0] < losses[1]  # of rows that no fit has seen
+
+
+def test_other_ways_must_be_ahead_of_steps_by_more_than_their_error():
+    noise = np.random.RandomState(0).randn(100)
+    noise -= noise.mean()
+    steps, weight = np.full(100, 0.5), np.ones(100)
+    error = np.linalg.norm(noise) / 100
+    assert _best([steps + 0.9 * error + noise, steps - 1, steps], weight) == 2
+    assert _best([steps + 1.1 * error + noise, steps - 1, steps], weight) == 0
+    assert _best([steps - 1, steps + 1.1 * error + noise, steps], weight) == 1
+    assert _best([-steps, -steps, -steps], weight) is None
+
+
 def test_a_jagged_pair_is_found_and_drawn():
     X, dark = jagged()
     surfaces, _ = fitted(X, (dark > 0).astype(int))
@@ -212,7 +271,7 @@ def test_of_a_large_table_some_rows_are_fitted(monkeypatch):
         return design(surfaces, X, dtype)
 
     monkeypatch.setattr(Surfaces, "design", watched)
-    monkeypatch.setattr(surface_fitting, "MAX_ENTRIES", 4 * 32 * 1000)
+    monkeypatch.setattr(surface_fitting, "MAX_ENTRIES", 4 * MAX_SURFACES * 1000)
     surfaces, _ = fitted(X, dark.astype(int))
     assert set(sizes) == {1000}
     assert [0, 2] in surfaces.pairs.tolist()

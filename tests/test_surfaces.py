@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from skgrow.quarters import LEAST, MeanStep
 from skgrow.surfaces import Surfaces
 
 
@@ -96,3 +97,30 @@ def test_pairs_are_in_order_and_of_one_surface_each(pairs):
     X, _ = some_surfaces()
     odd = Surfaces.flat(np.array(pairs), X, np.ones(300), 3, n_bins=8)
     assert not odd.fits(4)
+
+
+def test_mean_step_is_the_mean_over_cuts_of_newton_steps_in_quarters():
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.randint(n, size=400).astype(float) for n in (3, 6, 2)])
+    X[::7, 1] = np.nan
+    pairs = np.array([[0, 1], [0, 2], [1, 2]])
+    surfaces = Surfaces.flat(pairs, X, np.ones(400), 2, n_bins=8)
+    slope = rng.randn(len(surfaces.values))
+    bent = rng.uniform(0.1, 2, size=len(slope))
+    expected = np.zeros(len(slope))
+    for number, begin in enumerate(surfaces.begin[:-1]):
+        n_first, n_second = surfaces.grid(number)
+        own = np.s_[begin : begin + n_first * n_second]
+        i, j = np.divmod(np.arange(n_first * n_second), n_second)
+        n_cuts, total = 0, np.zeros(len(i))
+        for a in range(n_first - 1):
+            for b in range(n_second - 1):
+                parts = [(i <= a) == one for one in (True, False)]
+                parts = [p & ((j <= b) == one) for p in parts for one in (True, False)]
+                if all(bent[own][part].sum() > LEAST for part in parts):
+                    n_cuts += 1
+                    for part in parts:
+                        total[part] += slope[own][part].sum() / bent[own][part].sum()
+        assert n_cuts > 0
+        expected[own] = total / n_cuts / len(pairs)
+    np.testing.assert_allclose(MeanStep(surfaces)(slope, bent), expected, atol=1e-12)
