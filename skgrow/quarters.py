@@ -41,8 +41,8 @@ class MeanStep:
     """The mean Newton step of surfaces, over all cuts of each of them.
 
     A cut of either column divides the rows into four quarters, and each quarter has a
-    Newton step of its own. A sparse corner moves as far as a dense one that asks for as
-    much, which no penalty on neighbouring points would let it.
+    Newton step of its own: one of few rows moves as far as one of many that asks for as
+    much. See (T.4) in `docs/method.md`.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class MeanStep:
         self.place = np.flatnonzero(first[:, :, None] & second[:, None])
 
     def __call__(self, slope, bent):
-        """Step of every point, `(n_points,)`; all surfaces together are one step.
+        """Step of every point; all surfaces together are one step.
 
         Parameters
         ----------
@@ -80,6 +80,11 @@ class MeanStep:
             Sum of the gradients of the rows at each point.
         bent : ndarray of shape (n_points,)
             And of their curvatures.
+
+        Returns
+        -------
+        step : ndarray of shape (n_points,)
+            In logits, or in the unit of the scaled target.
         """
         slope, bent = (quarters(self._grids(part)) for part in (slope, bent))
         full = (bent > LEAST).all(axis=0)  # (surfaces, n_first - 1, n_second - 1)

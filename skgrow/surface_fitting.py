@@ -228,6 +228,7 @@ class _Problem:
     def __init__(self, surfaces, rows, fold, logits):
         self.surfaces, self.fold, self.logits = surfaces, fold, logits
         self.y, self.loss = rows.y, rows.loss
+        self.losses = self.loss.of_rows(logits[fold], self.y[fold])  # without surfaces
         self.design = surfaces.design(rows.X, np.float64)
         self.weight = rows.weight[fold] / rows.weight[fold].sum()
         share = rows.weight.copy()
@@ -244,10 +245,41 @@ class _Problem:
 
         `None, None` where no number of them gains anything.
         """
+        _, *best = self._best_of(self._steps(), STEP_PATIENCE)
+        return best
+
+    def smoothed(self, first):
+        """Number of the strength that is best, values, and gains on the fold.
+
+        Strengths are tried from number `first` on; all None where none gains.
+        """
+        return self._best_of(self._strengths(first), PATIENCE)
+
+    def _best_of(self, tried, patience):
+        """Number, values and gains of what gains most, of what is tried until then."""
+        best, most, n_worse = (None, None, None), 0.0, 0
+        for number, values, scores in tried:
+            gains = self._gains(scores)
+            n_worse += 1
+            if gains @ self.weight > most:
+                best, most, n_worse = (number, values, gains), gains @ self.weight, 0
+            if n_worse == patience:
+                break
+        return best
+
+    def _strengths(self, first):
+        """Number, values and scores of the fold for one strength after the other."""
+        values = np.zeros((len(self.bent), len(self.to_class)))
+        held_out = self.design[self.fold]
+        for number in range(first, len(STRENGTHS)):
+            values = self._solve(STRENGTHS[number] / self.n_rows, values)
+            yield number, values, held_out @ values
+
+    def _steps(self):
+        """Number, values and scores of the fold for one step after the other."""
         step = MeanStep(self.surfaces)
         values = ahead = np.zeros((len(self.bent), len(self.to_class)))
         scores = ahead_scores = self.design @ values
-        best, most, n_worse = (None, None), 0.0, 0
         for number in range(MAX_STEPS):
             moved = ahead + self._step(step, ahead_scores)
             moved_scores = self.design @ moved
@@ -255,13 +287,7 @@ class _Problem:
             ahead = moved + pace * (moved - values)
             ahead_scores = moved_scores + pace * (moved_scores - scores)
             values, scores = moved, moved_scores
-            gains = self._gains(scores[self.fold])
-            n_worse += 1
-            if gains @ self.weight > most:
-                best, most, n_worse = (values, gains), gains @ self.weight, 0
-            if n_worse == STEP_PATIENCE:
-                break
-        return best
+            yield number, values, scores[self.fold]
 
     def _step(self, step, scores):
         """A step of every value, from where rows have these scores."""
@@ -275,24 +301,6 @@ class _Problem:
         each = zip(slope.T, bent.T, strict=True)
         return rate * np.column_stack([step(*one) for one in each])
 
-    def smoothed(self, first):
-        """Number of the strength that is best, values, and gains on the fold.
-
-        Strengths are tried from number `first` on; all None where none gains.
-        """
-        values = np.zeros((len(self.bent), len(self.to_class)))
-        held_out = self.design[self.fold]
-        best, most, n_worse = (None, None, None), 0.0, 0
-        for number in range(first, len(STRENGTHS)):
-            values = self._solve(STRENGTHS[number] / self.n_rows, values)
-            gains = self._gains(held_out @ values)
-            n_worse += 1
-            if gains @ self.weight > most:
-                best, most, n_worse = (number, values, gains), gains @ self.weight, 0
-            if n_worse == PATIENCE:
-                break
-        return best
-
     def mean(self, *attempts):
         """Mean values of some attempts, and their gains on the fold."""
         values = np.mean([attempt.values for attempt in attempts], axis=0)
@@ -300,12 +308,8 @@ class _Problem:
 
     def _gains(self, scores):
         """By how much such scores lower the loss of each row of the fold."""
-        before = self.logits[self.fold]
-        losses = [
-            self.loss.of_rows(logits, self.y[self.fold])
-            for logits in (before, before + scores @ self.to_class)
-        ]
-        return losses[0] - losses[1]
+        logits = self.logits[self.fold] + scores @ self.to_class
+        return self.losses - self.loss.of_rows(logits, self.y[self.fold])
 
     def _solve(self, strength, start):
         bent = self.bent + strength * self.penalty.diagonal(start) + FLOOR
