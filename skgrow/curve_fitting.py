@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cholesky_banded, solve_banded
 from scipy.optimize import minimize
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from skgrow._banded import BandedScale
 from skgrow._threads import one_blas_thread
 from skgrow.curves import Curves
 from skgrow.growth.parallel import run_jobs
+from skgrow.quarters import STEP_PATIENCE, HalfStep, accelerated, mean_steps
 
 __all__ = ["LeftOut", "fit_curves"]
 
@@ -63,9 +64,11 @@ def fit_curves(
     small steps and linear for large ones. Each replica leaves out a fold of the rows and
     takes the strength that predicts it best; their mean is the result, and their spread
     its standard error (the jackknife of left-out groups). All folds together choose the
-    size from which a step is large (`KNEES`). Of a large table, strengths are
-    tried on some of the rows, and the best is then fitted to all: the penalty is one on
-    the sum of the losses, so that it means the same for fewer rows.
+    size from which a step is large (`KNEES`), and whether the mean of these curves and of
+    curves in steps, see `HalfStep`, is better than they are. Of a large table, strengths
+    are tried on some of the rows, and the best is then fitted to all: the penalty is one
+    on the sum of the losses, so that it means the same for fewer rows. Steps are not
+    tried there, where smooth curves have rows enough.
 
     Parameters
     ----------
@@ -132,9 +135,11 @@ def _fit_folds(problem, step, folds, n_jobs):
         )
         if knee == KNEES[0] or _are_better(tried, attempts):
             problem, attempts = other, tried
-    if step == 1:
-        return [attempt.point for attempt in attempts]
     jobs = list(zip(folds, attempts, strict=True))
+    if step == 1:
+        tried = run_jobs(_try_steps, (problem,), lambda: jobs, n_jobs, threads=True)
+        better = tried if _are_better(tried, attempts) else attempts
+        return [attempt.point for attempt in better]
     return run_jobs(_fit_replica, (problem,), lambda: jobs, n_jobs, threads=True)
 
 
@@ -165,6 +170,14 @@ def _try_replica(problem, step, held_out, before):
 
 
 @one_blas_thread
+def _try_steps(problem, held_out, attempt):
+    """The mean of an attempt and of curves in steps."""
+    point = (attempt.point + problem.stepped(held_out)) / 2
+    losses = problem.loss.of_rows(problem.logits(point, held_out), problem.y[held_out])
+    return replace(attempt, point=point, losses=losses)
+
+
+@one_blas_thread
 def _fit_replica(problem, held_out, attempt):
     """Parameters for all rows but those left out."""
     strength = STRENGTHS[attempt.number] / len(problem.weight)
@@ -181,6 +194,7 @@ class _Problem:
     def __init__(self, curves, X, y, weight, categorical, loss, n_classes):
         self.curves, self.y, self.weight, self.loss = curves, y, weight, loss
         self.design = curves.design(X, np.float64)
+        self.categorical = categorical
         self.steps, self.is_step = _penalised(curves, categorical)
         two = np.array([[-0.5, 0.5]])
         self.to_class = two if n_classes == 2 else np.eye(n_classes)
@@ -204,7 +218,7 @@ class _Problem:
 
     def solve(self, weight, strength, start):
         share = weight / weight.sum()
-        scale = _Scale(self._hessian(share, strength, start))
+        scale = BandedScale(self._hessian(share, strength, start))
 
         def objective(scaled):
             total, gradient = self._objective(scale.point(scaled), share, strength)
@@ -242,6 +256,33 @@ class _Problem:
             if n_worse == PATIENCE:
                 break
         return best
+
+    def stepped(self, held_out):
+        """Parameters after as many steps of halves as predict the rows left out best."""
+        weight = self.weight_without(held_out)
+        weight *= (len(weight) - len(held_out)) / weight.sum()
+        n_values, y = len(self.to_class), self.y[held_out]
+
+        def sums(scores):
+            left = self.loss.residual(scores @ self.to_class, self.y, weight)
+            return left.sums(self.design, n_values)
+
+        none = np.zeros((len(self.curves.knots), n_values))
+        first = sums(self.design @ none)
+        steps = [
+            HalfStep(self.curves, self.categorical, *one)
+            for one in zip(*(part.T for part in first), strict=True)
+        ]
+        path = accelerated(lambda at: mean_steps(steps, sums(at)), self.design, none)
+        best, least, n_worse = none, np.inf, 0
+        for values, scores in path:
+            losses = self.loss.of_rows(scores[held_out] @ self.to_class, y)
+            n_worse += 1
+            if losses @ self.weight[held_out] < least:
+                best, least, n_worse = values, losses @ self.weight[held_out], 0
+            if n_worse == STEP_PATIENCE:
+                break
+        return np.vstack([np.zeros(n_values), best]).ravel()
 
     def logits(self, point, rows=slice(None)):
         level, values = self._parts(point)
@@ -325,36 +366,6 @@ class _Problem:
         cost = np.where(is_step, KNEES[0] * self.knee * (root - 1), RIDGE / 2 * steps**2)
         bent = KNEES[0] / self.knee * steps / root
         return cost.sum(), np.where(is_step, bent, RIDGE * steps)
-
-
-class _Scale:
-    """Units in which a Hessian `L L^T` of two diagonals `(2, n)` is the identity.
-
-    L-BFGS needs a fraction of its steps in them.
-    """
-
-    def __init__(self, hessian):
-        self.factor = cholesky_banded(hessian, lower=True)
-
-    def scaled(self, point):
-        """`L^T` times a point."""
-        main, below = self.factor[:, :, None]
-        point = point.reshape(len(main), -1)
-        found = main * point
-        found[:-1] += below[:-1] * point[1:]
-        return found.ravel()
-
-    def point(self, scaled):
-        """The point again."""
-        main, below = self.factor
-        upper = np.array([np.roll(below, 1), main])
-        scaled = scaled.reshape(len(main), -1)
-        return solve_banded((0, 1), upper, scaled).ravel()
-
-    def slope(self, gradient):
-        """Slope along the scaled point, from that along the point."""
-        gradient = gradient.reshape(self.factor.shape[1], -1)
-        return solve_banded((1, 0), self.factor, gradient).ravel()
 
 
 def _penalised(curves, categorical):

@@ -38,6 +38,14 @@ class Residual:
     def __len__(self):
         return len(self.gradient)
 
+    def sums(self, design, n_values):
+        """Gradients and curvatures at each point of a design, `(n_points, n_values)`.
+
+        One value a point is that of the second of two classes.
+        """
+        parts = self.gradient[:, -n_values:], self.curvature[:, -n_values:]
+        return tuple(design.T @ part for part in parts)
+
     def take(self, rows):
         """The residual of the rows at `rows`."""
         return Residual(self.gradient[rows], self.curvature[rows], self.membership[rows])

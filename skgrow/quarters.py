@@ -1,12 +1,48 @@
-"""Quarters: what a cut of either column divides the grid of a pair of columns into."""
+"""Halves and quarters: what cuts divide a column and the grid of a pair into."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["MeanStep", "quarters"]
+__all__ = [
+    "MAX_STEPS",
+    "STEP_PATIENCE",
+    "HalfStep",
+    "MeanStep",
+    "accelerated",
+    "halves",
+    "mean_steps",
+    "quarters",
+]
 
-LEAST = 0.5  # curvature of a quarter that a step is made in: two rows of a classifier
+# Curvature of a quarter or half that a step is made in: two rows, and eight, of a
+# classifier at least. A column has few cuts that leave so little, a pair has many.
+LEAST, LEAST_OF_HALF = 0.5, 2.0
+CAUTION = 2.5  # curvature, ten rows at least: of the mean, beside that of a category
+MAX_STEPS, STEP_PATIENCE = 150, 4  # steps without a better loss of rows left out
+
+
+def halves(sums):
+    """Sums below and above every cut of a column.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (..., n_points)
+        Of the rows at each point.
+
+    Returns
+    -------
+    sums : ndarray of shape (2, ..., n_points - 1)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.quarters import halves
+    >>> halves(np.array([1, 2, 4])).tolist()
+    [[1, 3], [6, 4]]
+    """
+    total = sums.cumsum(axis=-1)
+    return np.stack([total[..., :-1], total[..., -1:] - total[..., :-1]])
 
 
 def quarters(sums):
@@ -42,7 +78,7 @@ class MeanStep:
 
     A cut of either column divides the rows into four quarters, and each quarter has a
     Newton step of its own: one of few rows moves as far as one of many that asks for as
-    much. See (T.4) in `docs/method.md`.
+    much. See (T.5) in `docs/method.md`.
 
     Parameters
     ----------
@@ -97,6 +133,119 @@ class MeanStep:
         grids = np.zeros(self.shape)
         grids.ravel()[self.place] = values
         return grids
+
+
+class HalfStep:
+    """The mean Newton step of curves, over all cuts of each of them.
+
+    A cut divides the rows of a column into two halves, and each has a Newton step of its
+    own. Categories are cut in the order of what the rows want of them at first. See (T.2)
+    in `docs/method.md`.
+
+    Parameters
+    ----------
+    curves : Curves
+    categorical : ndarray of bool of shape (n_columns,)
+    slope, bent : ndarray of shape (n_points,)
+        What `__call__` takes, before the first step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.curves import Curves
+    >>> from skgrow.quarters import HalfStep
+    >>> X, is_code = np.array([[0.0], [1.0], [2.0]]), np.array([True])
+    >>> curves = Curves.flat(X, np.ones(3), is_code, 2)
+    >>> slope, bent = np.array([8.0, -8, 8, 0]), np.array([8.0, 8, 8, 0])  # 0: gaps
+    >>> HalfStep(curves, is_code, slope, bent)(slope, bent)[:3]
+    array([ 0.5, -0.5,  1. ])
+    """
+
+    def __init__(self, curves, categorical, slope, bent):
+        own = [curves.points(j) for j in range(len(curves))]
+        self.shape = (len(own), max(points.stop - points.start for points in own))
+        wanted = slope + CAUTION * slope.sum() / max(bent.sum(), CAUTION)
+        wanted = wanted / (bent + CAUTION)
+        place = []  # of each point: its column, and its rank there; a gap is the last
+        for j, (points, is_code) in enumerate(zip(own, categorical, strict=True)):
+            rank = np.arange(points.stop - points.start)
+            if is_code:
+                rank[np.argsort(wanted[points][:-1], kind="stable")] = rank[:-1].copy()
+            place.append(j * self.shape[1] + rank)
+        self.place = np.concatenate(place)
+
+    def __call__(self, slope, bent):
+        """Step of every point; all curves together are one step.
+
+        Parameters
+        ----------
+        slope, bent : ndarray of shape (n_points,)
+            Sums of the gradients and of the curvatures of the rows at each point.
+
+        Returns
+        -------
+        step : ndarray of shape (n_points,)
+            In logits, or in the unit of the scaled target.
+        """
+        slope, bent = (halves(self._columns(part)) for part in (slope, bent))
+        full = (bent > LEAST_OF_HALF).all(axis=0)  # (columns, n_points - 1)
+        step = np.where(full, slope / np.maximum(bent, LEAST_OF_HALF), 0)
+        step /= np.maximum(full.sum(axis=1), 1)[:, None] * len(full)
+        below, above = step
+        total = np.zeros(self.shape)
+        total[:, :-1] += _from_above(below, 1)
+        total[:, 1:] += above.cumsum(axis=1)
+        return total.ravel()[self.place]
+
+    def _columns(self, values):
+        columns = np.zeros(self.shape)
+        columns.ravel()[self.place] = values
+        return columns
+
+
+def mean_steps(steps, sums):
+    """A step of every value `(n_points, n_values)`, from sums of the same shape.
+
+    Parameters
+    ----------
+    steps : list of HalfStep or of MeanStep
+        One for each value of a point.
+    sums : tuple of two ndarray of shape (n_points, n_values)
+        Of the gradients and of the curvatures of the rows at each point.
+    """
+    # Classes pull on each other: twice as far could be too far.
+    rate = 1.0 if len(steps) == 1 else 0.5
+    columns = zip(steps, *(part.T for part in sums), strict=True)
+    return rate * np.column_stack([step(*pair) for step, *pair in columns])
+
+
+def accelerated(step, design, values):
+    """Values and scores after one step more at a time, with Nesterov's acceleration.
+
+    Parameters
+    ----------
+    step : callable
+        `step(scores)` is the step from where the rows have these scores.
+    design : sparse array of shape (n_rows, n_points)
+        Its product with the values is the scores.
+    values : ndarray of shape (n_points, n_values)
+        To start with.
+
+    Yields
+    ------
+    values : ndarray of shape (n_points, n_values)
+    scores : ndarray of shape (n_rows, n_values)
+    """
+    ahead, scores = values, design @ values
+    ahead_scores = scores
+    for number in range(MAX_STEPS):
+        moved = ahead + step(ahead_scores)
+        moved_scores = design @ moved
+        pace = number / (number + 3)
+        ahead = moved + pace * (moved - values)
+        ahead_scores = moved_scores + pace * (moved_scores - scores)
+        values, scores = moved, moved_scores
+        yield values, scores
 
 
 def _spread(steps):

@@ -13,14 +13,13 @@ from skgrow._threads import one_blas_thread
 from skgrow.curves import ROWS_PER_CHUNK
 from skgrow.growth.parallel import run_jobs
 from skgrow.interactions import promising_pairs
-from skgrow.quarters import MeanStep
+from skgrow.quarters import STEP_PATIENCE, MeanStep, accelerated, mean_steps
 from skgrow.surfaces import Surfaces
 
 __all__ = ["fit_surfaces"]
 
 MAX_SURFACES = 40  # a replica
 BINS = (16, 48)  # of a column: a coarse grid, and a fine one where that is better
-MAX_STEPS, STEP_PATIENCE = 150, 4  # of quarters; steps without a better held-out loss
 # Strengths of smoothing, tried from the first on while the held-out loss falls.
 STRENGTHS = (300.0, 170.0, 100.0, 60.0, 30.0, 17.0, 10.0, 5.0)
 PATIENCE = 2  # strengths without a better held-out loss
@@ -277,29 +276,17 @@ class _Problem:
 
     def _steps(self):
         """Number, values and scores of the fold for one step after the other."""
-        step = MeanStep(self.surfaces)
-        values = ahead = np.zeros((len(self.bent), len(self.to_class)))
-        scores = ahead_scores = self.design @ values
-        for number in range(MAX_STEPS):
-            moved = ahead + self._step(step, ahead_scores)
-            moved_scores = self.design @ moved
-            pace = number / (number + 3)
-            ahead = moved + pace * (moved - values)
-            ahead_scores = moved_scores + pace * (moved_scores - scores)
-            values, scores = moved, moved_scores
+        steps = [MeanStep(self.surfaces)] * len(self.to_class)
+        start = np.zeros((len(self.bent), len(self.to_class)))
+        path = accelerated(lambda scores: self._step(steps, scores), self.design, start)
+        for number, (values, scores) in enumerate(path):
             yield number, values, scores[self.fold]
 
-    def _step(self, step, scores):
+    def _step(self, steps, scores):
         """A step of every value, from where rows have these scores."""
         share = self.share * (self.n_rows - len(self.fold))
         left = self.loss.residual(self.logits + scores @ self.to_class, self.y, share)
-        slope, bent = left.gradient, left.curvature  # (n_rows, n_classes)
-        rate = 0.5  # classes pull on each other: twice as far could be too far
-        if len(self.to_class) == 1:
-            slope, bent, rate = slope[:, 1:], bent[:, 1:], 1.0
-        slope, bent = self.design.T @ slope, self.design.T @ bent
-        each = zip(slope.T, bent.T, strict=True)
-        return rate * np.column_stack([step(*one) for one in each])
+        return mean_steps(steps, left.sums(self.design, len(self.to_class)))
 
     def mean(self, *attempts):
         """Mean values of some attempts, and their gains on the fold."""

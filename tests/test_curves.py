@@ -11,6 +11,7 @@ from skgrow.curve_fitting import FIXED, KNEES, RIDGE, fit_curves
 from skgrow.curves import N_BINS, N_VALUES, Curves, knots_of
 from skgrow.interactions import promising_pairs
 from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
+from skgrow.quarters import CAUTION, LEAST_OF_HALF, HalfStep, accelerated
 
 PLAIN = {"n_classes": 2, "n_replicas": 1, "seed": 0}
 
@@ -169,6 +170,79 @@ def test_the_knee_is_small_for_curves_with_cliffs_alone(has_cliffs, monkeypatch)
         logits = curves.logits(X[6000:]) + intercept
         losses.append(CROSS_ENTROPY.of_rows(logits, y[6000:]).mean())
     assert (losses[1] < losses[0] - 1e-4) if has_cliffs else (losses[1] == losses[0])
+
+
+@pytest.mark.parametrize("is_code", [False, True])
+def test_half_step_is_the_mean_over_cuts_of_newton_steps_in_halves(is_code):
+    _, curves = some_curves(2)
+    rng = np.random.RandomState(2)
+    slope = rng.randn(len(curves.knots))
+    bent = rng.choice([0.0, 3.0], size=len(slope))
+    categorical = np.full(3, is_code)
+    found = HalfStep(curves, categorical, slope, bent)(slope, bent)
+    mean = slope.sum() / bent.sum()
+    expected = np.zeros(len(slope))
+    for j in range(3):
+        own = curves.points(j)
+        order = list(range(own.start, own.stop))
+        if is_code:  # ascending in what the rows want of them, cautiously; gaps stay last
+            wanted = (slope + CAUTION * mean) / (bent + CAUTION)
+            order = [*sorted(order[:-1], key=lambda point: wanted[point]), order[-1]]
+        cuts = [(order[:cut], order[cut:]) for cut in range(1, len(order))]
+        cuts = [c for c in cuts if min(bent[half].sum() for half in c) > LEAST_OF_HALF]
+        for half in (half for cut in cuts for half in cut):
+            expected[half] += slope[half].sum() / bent[half].sum() / len(cuts) / 3
+    assert np.abs(expected).min() > 0
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_acceleration_comes_to_the_least_in_fewer_steps():
+    rng = np.random.RandomState(0)
+    design, target = rng.randn(50, 8) * np.logspace(0, -1, 8), rng.randn(50, 1)
+    rate = 1 / np.linalg.norm(design, 2) ** 2
+
+    def step(scores):
+        return rate * design.T @ (target - scores)
+
+    plain = np.zeros((8, 1))
+    for values, scores in accelerated(step, design, np.zeros((8, 1))):
+        np.testing.assert_allclose(scores, design @ values, atol=1e-10)
+        plain = plain + step(design @ plain)
+    least = np.linalg.lstsq(design, target, rcond=None)[0]
+    far = [np.square(design @ (v - least)).sum() for v in (values, plain)]
+    assert far[0] < far[1] / 100
+
+
+def test_steps_are_blind_to_rows_left_out(monkeypatch):
+    X, y, weight = rows(600)
+    monkeypatch.setattr("skgrow.quarters.MAX_STEPS", 1)
+    categorical, left_out = np.array([False, False, True]), np.arange(0, 600, 4)
+    found = []
+    for answers in (y, np.where(np.isin(np.arange(600), left_out), 1 - y, y)):
+        flat = Curves.flat(X, weight, categorical, 2)
+        problem = curve_fitting._Problem(
+            flat, X, answers, weight, categorical, CROSS_ENTROPY, 2
+        )
+        found.append(problem.stepped(left_out))
+    assert found[0].any()
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("has_cliffs", [False, True])
+def test_steps_are_taken_where_rows_left_out_want_them(has_cliffs, monkeypatch):
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, size=(11_000, 12))
+    waves, cliffs = 2 * np.sin(8 * X).sum(axis=1), 1.5 * (X > 0.3).sum(axis=1) - 6
+    y = ((cliffs if has_cliffs else waves) + rng.logistic(size=len(X)) > 0).astype(int)
+    args = X[:1000], y[:1000], np.ones(1000), np.zeros(12, bool), CROSS_ENTROPY
+    losses = []
+    for takes_steps in (True, False):
+        if not takes_steps:
+            monkeypatch.setattr(curve_fitting, "_try_steps", lambda _, fold, found: found)
+        curves, level, _ = fit_curves(*args, **{**PLAIN, "n_replicas": 4})
+        logits = curves.logits(X[1000:]) + level
+        losses.append(CROSS_ENTROPY.of_rows(logits, y[1000:]).mean())
+    assert losses[0] == losses[1] if has_cliffs else losses[0] < losses[1] - 0.01
 
 
 def test_of_a_large_table_strengths_are_tried_on_some_rows(monkeypatch):

@@ -150,7 +150,7 @@ def test_solve_reaches_the_optimum_of_the_penalised_loss(n_classes):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_step_lowers_the_loss_of_the_rows_it_is_made_for(n_classes):
     problem, _ = small_problem(n_classes)
-    step = MeanStep(problem.surfaces)
+    steps = [MeanStep(problem.surfaces)] * len(problem.to_class)
 
     def loss(scores):
         logits = problem.logits + scores @ problem.to_class
@@ -159,7 +159,7 @@ def test_a_step_lowers_the_loss_of_the_rows_it_is_made_for(n_classes):
     scores = np.zeros((len(problem.y), len(problem.to_class)))
     losses = [loss(scores)]
     for _ in range(20):
-        scores = scores + problem.design @ problem._step(step, scores)
+        scores = scores + problem.design @ problem._step(steps, scores)
         losses.append(loss(scores))
     assert (np.diff(losses) < 0).all()
     assert losses[-1] < losses[0] - 0.05
