@@ -68,7 +68,7 @@ def fit_curves(
     curves in steps, see `HalfStep`, is better than they are. Of a large table, strengths
     are tried on some of the rows, and the best is then fitted to all: the penalty is one
     on the sum of the losses, so that it means the same for fewer rows. Steps are not
-    tried there, where smooth curves have rows enough.
+    tried there.
 
     Parameters
     ----------
