@@ -13,8 +13,8 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from skgrow._banded import BandedScale
 from skgrow._threads import one_blas_thread
 from skgrow.curves import Curves
+from skgrow.cuts import STEP_PATIENCE, HalfStep, accelerated, cheapest, mean_steps
 from skgrow.growth.parallel import run_jobs
-from skgrow.quarters import STEP_PATIENCE, HalfStep, accelerated, mean_steps
 
 __all__ = ["LeftOut", "fit_curves"]
 
@@ -240,49 +240,47 @@ class _Problem:
 
         Strengths are tried from the first on, or from the neighbour of the best before.
         """
-        weight, share = self.weight_without(held_out), self.weight[held_out]
+        share = self.weight[held_out]
+        tried = self._strengths(held_out, before)
+        _, *best = cheapest(((one[-1] @ share, *one) for one in tried), PATIENCE)
+        return _Attempt(*best, share)
+
+    def _strengths(self, held_out, before):
+        """Number, parameters and losses of the rows left out, for ever weaker ones."""
+        weight = self.weight_without(held_out)
         first = 0 if before is None else max(before.number - 1, 0)
         point = self.start() if before is None else before.point
-        best, least, n_worse = None, np.inf, 0
         for number in range(first, len(STRENGTHS)):
             point = self.solve(weight, STRENGTHS[number] / len(weight), point)
             logits = self.logits(point, held_out)
-            losses = self.loss.of_rows(logits, self.y[held_out])
-            if best is None or losses @ share < least:
-                best = _Attempt(number, point, losses, share)
-                least, n_worse = losses @ share, 0
-            else:
-                n_worse += 1
-            if n_worse == PATIENCE:
-                break
-        return best
+            yield number, point, self.loss.of_rows(logits, self.y[held_out])
 
     def stepped(self, held_out):
         """Parameters after as many steps of halves as predict the rows left out best."""
+        share, y = self.weight[held_out], self.y[held_out]
+        tried = (
+            (self.loss.of_rows(scores[held_out] @ self.to_class, y) @ share, values)
+            for values, scores in self._steps(held_out)
+        )
+        _, values = cheapest(tried, STEP_PATIENCE)
+        return np.vstack([np.zeros(len(self.to_class)), values]).ravel()
+
+    def _steps(self, held_out):
+        """Values and scores of all rows after one step more at a time."""
         weight = self.weight_without(held_out)
         weight *= (len(weight) - len(held_out)) / weight.sum()
-        n_values, y = len(self.to_class), self.y[held_out]
+        n_values = len(self.to_class)
 
         def sums(scores):
             left = self.loss.residual(scores @ self.to_class, self.y, weight)
             return left.sums(self.design, n_values)
 
         none = np.zeros((len(self.curves.knots), n_values))
-        first = sums(self.design @ none)
         steps = [
             HalfStep(self.curves, self.categorical, *one)
-            for one in zip(*(part.T for part in first), strict=True)
+            for one in zip(*(part.T for part in sums(self.design @ none)), strict=True)
         ]
-        path = accelerated(lambda at: mean_steps(steps, sums(at)), self.design, none)
-        best, least, n_worse = none, np.inf, 0
-        for values, scores in path:
-            losses = self.loss.of_rows(scores[held_out] @ self.to_class, y)
-            n_worse += 1
-            if losses @ self.weight[held_out] < least:
-                best, least, n_worse = values, losses @ self.weight[held_out], 0
-            if n_worse == STEP_PATIENCE:
-                break
-        return np.vstack([np.zeros(n_values), best]).ravel()
+        return accelerated(lambda at: mean_steps(steps, sums(at)), self.design, none)
 
     def logits(self, point, rows=slice(None)):
         level, values = self._parts(point)

@@ -6,8 +6,8 @@ from itertools import combinations
 
 import numpy as np
 
+from skgrow.cuts import quarters
 from skgrow.forward import row_chunks
-from skgrow.quarters import quarters
 
 __all__ = ["promising_pairs"]
 

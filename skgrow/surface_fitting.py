@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from scipy import sparse
@@ -11,9 +12,9 @@ from sklearn.utils import gen_batches
 
 from skgrow._threads import one_blas_thread
 from skgrow.curves import ROWS_PER_CHUNK
+from skgrow.cuts import STEP_PATIENCE, QuarterStep, accelerated, cheapest, mean_steps
 from skgrow.growth.parallel import run_jobs
 from skgrow.interactions import promising_pairs
-from skgrow.quarters import STEP_PATIENCE, MeanStep, accelerated, mean_steps
 from skgrow.surfaces import Surfaces
 
 __all__ = ["fit_surfaces"]
@@ -45,12 +46,12 @@ def fit_surfaces(
     best, or no surface at all. The mean of the replicas is the result: a pair that few of
     them choose speaks softly.
 
-    There are two ways to fit. Steps of quarters, see `MeanStep`, are made with Nesterov's
-    acceleration until the fold is predicted no better. Smoothed surfaces have a penalty,
-    pseudo-Huber in the norm of the steps between neighbouring knots, of the strength that
-    predicts the fold best: loud surfaces are smoothed less than soft ones. All folds
-    together choose between steps, the mean of steps and of smoothed surfaces, and
-    smoothed surfaces on a finer grid.
+    There are two ways to fit. Steps of quarters, see `QuarterStep`, are made with
+    Nesterov's acceleration until the fold is predicted no better. Smoothed surfaces have
+    a penalty, pseudo-Huber in the norm of the steps between neighbouring knots, of the
+    strength that predicts the fold best: loud surfaces are smoothed less than soft ones.
+    All folds together choose between steps, the mean of steps and of smoothed surfaces,
+    and smoothed surfaces on a finer grid.
 
     Parameters
     ----------
@@ -255,15 +256,10 @@ class _Problem:
         return self._best_of(self._strengths(first), PATIENCE)
 
     def _best_of(self, tried, patience):
-        """Number, values and gains of what gains most, of what is tried until then."""
-        best, most, n_worse = (None, None, None), 0.0, 0
-        for number, values, scores in tried:
-            gains = self._gains(scores)
-            n_worse += 1
-            if gains @ self.weight > most:
-                best, most, n_worse = (number, values, gains), gains @ self.weight, 0
-            if n_worse == patience:
-                break
+        """Number, values and gains of what gains most; all None where nothing gains."""
+        gains = ((*one, self._gains(scores)) for *one, scores in tried)
+        costs = ((-one[-1] @ self.weight, *one) for one in gains)
+        _, *best = cheapest(chain([(0.0, None, None, None)], costs), patience)
         return best
 
     def _strengths(self, first):
@@ -276,7 +272,7 @@ class _Problem:
 
     def _steps(self):
         """Number, values and scores of the fold for one step after the other."""
-        steps = [MeanStep(self.surfaces)] * len(self.to_class)
+        steps = [QuarterStep(self.surfaces)] * len(self.to_class)
         start = np.zeros((len(self.bent), len(self.to_class)))
         path = accelerated(lambda scores: self._step(steps, scores), self.design, start)
         for number, (values, scores) in enumerate(path):

@@ -114,31 +114,17 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
     """
     dtype = bank.dtype if data.n_replicas == 1 else np.dtype(np.float32)
     network = TrainableBank(bank, data.n_replicas, device, dtype)
-    rate = plan.learning_rate
-    optimizer = torch.optim.Adam([network.parameters], lr=rate, fused=True)
-    schedule = _one_cycle(optimizer, len(data.y), plan) if plan.one_cycle else None
     inputs_of = _Inputs(bank.regions, device)
     same = validation is data
     data = inputs_of.only_used(data)
     if validation is not None:
         validation = data if same else inputs_of.only_used(validation)
-    rows = _to_device(data, device, dtype)
     stopper = _Stopper(plan, inputs_of, validation, network, device)
-    generator = torch.Generator().manual_seed(seed)
     losses = []
-    mass = float((data.sample_weight * _shares(data).mean(axis=1)).sum())
-    for epoch in range(plan.max_iter):
-        order = torch.randperm(len(data.y), generator=generator).to(device)
-        totals = []
-        for batch in order.split(plan.batch_size):
-            totals.append(_step(network, inputs_of, rows, batch, plan))
-            optimizer.step()
-            if schedule is not None:
-                schedule.step()
-        # Together, for a GPU would be waited for after each step.
-        losses.append(float(torch.stack(totals).cpu().double().sum()) / mass)
-        stop = stopper.step(epoch, losses[-1])
-        asked = report is not None and report(epoch + 1, losses[-1], stopper.last)
+    for loss in _epochs(network, inputs_of, data, plan, seed, device):
+        losses.append(loss)
+        stop = stopper.step(len(losses), loss)
+        asked = report is not None and report(len(losses), loss, stopper.last)
         if stop or asked:
             break
     stopper.restore()
@@ -179,7 +165,27 @@ def shrunk(bank, data, loss, device="cpu"):
     return replace(bank, weights=(*bank.weights[:-1], last))
 
 
-def _one_cycle(optimizer, n_rows, plan):
+def _epochs(network, inputs_of, data, plan, seed, device):
+    """Train one epoch after the other; yields the mean loss of each, in nats."""
+    optimizer = torch.optim.Adam([network.parameters], plan.learning_rate, fused=True)
+    schedule = _schedule(optimizer, len(data.y), plan)
+    generator = torch.Generator().manual_seed(seed)
+    mass = float((data.sample_weight * _shares(data).mean(axis=1)).sum())
+    rows = _to_device(data, device, network.dtype)
+    for _ in range(plan.max_iter):
+        order = torch.randperm(len(data.y), generator=generator).to(device)
+        totals = []
+        for batch in order.split(plan.batch_size):
+            totals.append(_step(network, inputs_of, rows, batch, plan))
+            optimizer.step()
+            schedule.step()
+        # Together, for a GPU would be waited for after each step.
+        yield float(torch.stack(totals).cpu().double().sum()) / mass
+
+
+def _schedule(optimizer, n_rows, plan):
+    if not plan.one_cycle:
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
     n_steps = plan.max_iter * -(-n_rows // plan.batch_size)
     return torch.optim.lr_scheduler.OneCycleLR(
         # One step more than is taken: the last call must not run off the schedule.
@@ -260,14 +266,15 @@ class _Stopper:
         self.best_iter, self.best_loss, self.best = 0, np.inf, None
 
     def step(self, epoch, loss):
+        """Take note of an epoch, counted from 1; whether it should be the last."""
         if self.validation is not None:
             loss = self.last = self._validation_loss()
             self.curve.append(loss)
         if loss < self.best_loss - self.plan.tol:
-            self.best_iter, self.best_loss = epoch + 1, loss
+            self.best_iter, self.best_loss = epoch, loss
             if self.validation is not None:
                 self.best = self.network.parameters.clone()
-        return epoch + 1 - self.best_iter >= self.plan.n_iter_no_change
+        return epoch - self.best_iter >= self.plan.n_iter_no_change
 
     def restore(self):
         if self.best is not None:

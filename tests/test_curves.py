@@ -9,9 +9,9 @@ from scipy.special import expit
 from skgrow import GrowingNAMClassifier, curve_fitting
 from skgrow.curve_fitting import FIXED, KNEES, RIDGE, fit_curves
 from skgrow.curves import N_BINS, N_VALUES, Curves, knots_of
+from skgrow.cuts import CAUTION, LEAST_OF_HALF, HalfStep, accelerated
 from skgrow.interactions import promising_pairs
 from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
-from skgrow.quarters import CAUTION, LEAST_OF_HALF, HalfStep, accelerated
 
 PLAIN = {"n_classes": 2, "n_replicas": 1, "seed": 0}
 
@@ -215,7 +215,7 @@ def test_acceleration_comes_to_the_least_in_fewer_steps():
 
 def test_steps_are_blind_to_rows_left_out(monkeypatch):
     X, y, weight = rows(600)
-    monkeypatch.setattr("skgrow.quarters.MAX_STEPS", 1)
+    monkeypatch.setattr("skgrow.cuts.MAX_STEPS", 1)
     categorical, left_out = np.array([False, False, True]), np.arange(0, 600, 4)
     found = []
     for answers in (y, np.where(np.isin(np.arange(600), left_out), 1 - y, y)):

@@ -16,8 +16,8 @@ from skgrow import (
     surface_fitting,
 )
 from skgrow.curve_fitting import fit_curves
+from skgrow.cuts import QuarterStep
 from skgrow.losses import CROSS_ENTROPY
-from skgrow.quarters import MeanStep
 from skgrow.scaling import fit_scaler
 from skgrow.surface_fitting import (
     KNEE,
@@ -150,7 +150,7 @@ def test_solve_reaches_the_optimum_of_the_penalised_loss(n_classes):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_step_lowers_the_loss_of_the_rows_it_is_made_for(n_classes):
     problem, _ = small_problem(n_classes)
-    steps = [MeanStep(problem.surfaces)] * len(problem.to_class)
+    steps = [QuarterStep(problem.surfaces)] * len(problem.to_class)
 
     def loss(scores):
         logits = problem.logits + scores @ problem.to_class

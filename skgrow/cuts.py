@@ -1,4 +1,4 @@
-"""Halves and quarters: what cuts divide a column and the grid of a pair into."""
+"""Cuts of columns and of pairs: what they divide rows into, and steps made there."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ __all__ = [
     "MAX_STEPS",
     "STEP_PATIENCE",
     "HalfStep",
-    "MeanStep",
+    "QuarterStep",
     "accelerated",
+    "cheapest",
     "halves",
     "mean_steps",
     "quarters",
@@ -37,7 +38,7 @@ def halves(sums):
     Examples
     --------
     >>> import numpy as np
-    >>> from skgrow.quarters import halves
+    >>> from skgrow.cuts import halves
     >>> halves(np.array([1, 2, 4])).tolist()
     [[1, 3], [6, 4]]
     """
@@ -62,7 +63,7 @@ def quarters(sums):
     Examples
     --------
     >>> import numpy as np
-    >>> from skgrow.quarters import quarters
+    >>> from skgrow.cuts import quarters
     >>> quarters(np.array([[1, 2], [3, 4]])).ravel()
     array([1, 2, 3, 4])
     """
@@ -73,7 +74,7 @@ def quarters(sums):
     return np.stack([both, first - both, second - both, above])
 
 
-class MeanStep:
+class QuarterStep:
     """The mean Newton step of surfaces, over all cuts of each of them.
 
     A cut of either column divides the rows into four quarters, and each quarter has a
@@ -87,12 +88,12 @@ class MeanStep:
     Examples
     --------
     >>> import numpy as np
-    >>> from skgrow.quarters import MeanStep
+    >>> from skgrow.cuts import QuarterStep
     >>> from skgrow.surfaces import Surfaces
     >>> X = np.array([[0.0, 5.0], [1.0, 5.0], [0.0, 7.0], [1.0, 7.0]])
     >>> surfaces = Surfaces.flat(np.array([[0, 1]]), X, np.ones(4), 2, n_bins=8)
     >>> slope = np.array([1.0, -1, 0, -1, 1, 0, 0, 0, 0])  # 3 x 3 points, the last: gaps
-    >>> MeanStep(surfaces)(slope, np.abs(slope)).reshape(3, 3)[:2, :2]
+    >>> QuarterStep(surfaces)(slope, np.abs(slope)).reshape(3, 3)[:2, :2]
     array([[ 1., -1.],
            [-1.,  1.]])
     """
@@ -153,7 +154,7 @@ class HalfStep:
     --------
     >>> import numpy as np
     >>> from skgrow.curves import Curves
-    >>> from skgrow.quarters import HalfStep
+    >>> from skgrow.cuts import HalfStep
     >>> X, is_code = np.array([[0.0], [1.0], [2.0]]), np.array([True])
     >>> curves = Curves.flat(X, np.ones(3), is_code, 2)
     >>> slope, bent = np.array([8.0, -8, 8, 0]), np.array([8.0, 8, 8, 0])  # 0: gaps
@@ -208,7 +209,7 @@ def mean_steps(steps, sums):
 
     Parameters
     ----------
-    steps : list of HalfStep or of MeanStep
+    steps : list of HalfStep or of QuarterStep
         One for each value of a point.
     sums : tuple of two ndarray of shape (n_points, n_values)
         Of the gradients and of the curvatures of the rows at each point.
@@ -246,6 +247,35 @@ def accelerated(step, design, values):
         ahead_scores = moved_scores + pace * (moved_scores - scores)
         values, scores = moved, moved_scores
         yield values, scores
+
+
+def cheapest(tried, patience):
+    """What costs least, of what is tried until `patience` in a row cost no less.
+
+    Parameters
+    ----------
+    tried : iterable of tuple
+        Its cost, and whatever else belongs to it.
+    patience : int
+
+    Returns
+    -------
+    best : tuple
+        The first one of the least cost.
+
+    Examples
+    --------
+    >>> from skgrow.cuts import cheapest
+    >>> cheapest([(3, "a"), (2, "b"), (4, "c"), (2, "d"), (1, "e")], patience=2)
+    (2, 'b')
+    """
+    best, n_worse = None, 0
+    for one in tried:
+        n_worse = 0 if best is None or one[0] < best[0] else n_worse + 1
+        best = one if n_worse == 0 else best
+        if n_worse == patience:
+            return best
+    return best
 
 
 def _spread(steps):
