@@ -64,12 +64,13 @@ CONSTRAINTS = {
 # What growth adds to curves is small: rows that are few would take luck for it. On inner
 # divisions of small tables a tenth of the rows let harm pass, a quarter did not.
 JUDGING_ROWS, JUDGING_SHARE = 1500, 1 / 4
-# Rounds without a fall of the held-out loss. On curves what the first one does not find
-# the next do not either; each is one more try at luck with the same rows.
-PATIENCE, PATIENCE_ON_CURVES = 3, 1
+# Rounds without a fall of the held-out loss. Beside pairs that a screen has chosen, what
+# the first round does not find the next do not either; each is one more try at luck.
+PATIENCE, PATIENCE_BESIDE_PAIRS = 3, 1
 # Standard errors that a fall of the held-out loss must be more than. On 800 rows of a
-# table growth did harm without; with two it missed the gain that magic_gamma has.
-ERRORS_ON_CURVES = 1.0
+# table growth did harm without, beside chosen pairs; with two it missed the gain that
+# magic_gamma has. On curves and a few pairs of the user's own it missed far more.
+ERRORS_BESIDE_PAIRS = 1.0
 
 
 class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
@@ -187,14 +188,19 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
     def _patience(self):
         if self.n_rounds_no_change != "auto":
             return self.n_rounds_no_change
-        return PATIENCE_ON_CURVES if self._is_on_curves() else PATIENCE
+        return PATIENCE_BESIDE_PAIRS if self._holds_chosen_pairs() else PATIENCE
 
     def _n_errors(self):
-        return ERRORS_ON_CURVES if self._is_on_curves() else super()._n_errors()
+        return ERRORS_BESIDE_PAIRS if self._holds_chosen_pairs() else super()._n_errors()
 
     def _is_on_curves(self):
         network = vars(self).get("_network")  # `partial_fit` makes one without curves
         return self._wants_curves() if network is None else network.curves is not None
+
+    def _holds_chosen_pairs(self):
+        """Whether the base has what a screen of all pairs found worth it."""
+        named = isinstance(self.regions, str) and self.regions == "auto"
+        return named and self._is_on_curves()
 
     def _masking(self, selection, X):
         logits = self._network.logits(X, self._scaler, self.device)

@@ -104,12 +104,14 @@ class GrowingNAMClassifier(
         Passes without a fall of the loss by `tol` before training stops.
     n_rounds_no_change : int or "auto", default="auto"
         Rounds without a fall of the held-out loss before growth stops. Rounds after
-        the best one are then taken back. "auto" is 3, and 1 on curves.
+        the best one are then taken back. "auto" is 3, and 1 on curves with
+        `regions="auto"`, where the base holds the most promising pairs.
     max_time : float, default=None
         Seconds after which a call of `grow` begins no new round.
     tol : float, default=1e-4
-        Smallest fall of a loss that counts, in nats. For growth on curves, that of the
-        held-out loss must be larger than its standard error, too.
+        Smallest fall of a loss that counts, in nats. For growth on curves with
+        `regions="auto"`, that of the held-out loss must be larger than its standard
+        error, too.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied into `sample_weight`.
     warm_start : bool, default=False

@@ -96,12 +96,14 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         Passes without a fall of the loss by `tol` before training stops.
     n_rounds_no_change : int or "auto", default="auto"
         Rounds without a fall of the held-out loss before growth stops. Rounds after
-        the best one are then taken back. "auto" is 3, and 1 on curves.
+        the best one are then taken back. "auto" is 3, and 1 on curves with
+        `regions="auto"`, where the base holds the most promising pairs.
     max_time : float, default=None
         Seconds after which a call of `grow` begins no new round.
     tol : float, default=1e-4
         Smallest fall of a loss that counts, in half variances of the target. For growth
-        on curves, that of the held-out loss must be larger than its standard error, too.
+        on curves with `regions="auto"`, that of the held-out loss must be larger than its
+        standard error, too.
     warm_start : bool, default=False
         Let `fit` on a fitted model grow to `n_branches` and train nothing else.
     random_state : int, RandomState instance or None, default=None

@@ -491,14 +491,17 @@ def test_growth_on_curves_is_judged_by_more_rows(
     assert len(pool) + len(held_out) == 900
 
 
+OWN_PAIRS = {"regions": [[0, 1], [2, 3]], "grow_regions": "pairs", "curves": True}
+
+
 @pytest.mark.parametrize(
     ("parameters", "n_rounds"),
-    [({}, 1), ({"curves": False}, 3), ({"n_rounds_no_change": 2}, 2)],
+    [({}, 1), ({"curves": False}, 3), (OWN_PAIRS, 3), ({"n_rounds_no_change": 2}, 2)],
 )
-def test_growth_on_curves_ends_after_one_round_for_nothing(
+def test_growth_beside_chosen_pairs_ends_after_one_round_for_nothing(
     monkeypatch, parameters, n_rounds
 ):
-    monkeypatch.setattr("skgrow._nam_verbs.ERRORS_ON_CURVES", 0)  # any fall counts
+    monkeypatch.setattr("skgrow._nam_verbs.ERRORS_BESIDE_PAIRS", 0)  # any fall counts
     X, y = crossed()
     nam = table_nam(tol=0, **parameters).fit(X, y)
     with pytest.warns(GrowthStoppedWarning):
@@ -509,15 +512,20 @@ def test_growth_on_curves_ends_after_one_round_for_nothing(
     assert n_after_best == n_rounds or (not nam.n_branches_ and len(losses) == n_rounds)
 
 
-@pytest.mark.parametrize("curves", [False, True])
-def test_growth_on_curves_must_be_better_by_more_than_the_error(monkeypatch, curves):
-    monkeypatch.setattr("skgrow._nam_verbs.ERRORS_ON_CURVES", 1e3)  # nothing is
+@pytest.mark.parametrize(
+    ("parameters", "is_strict"),
+    [({}, True), ({"curves": False}, False), (OWN_PAIRS, False)],
+)
+def test_growth_beside_chosen_pairs_must_be_better_by_more_than_the_error(
+    monkeypatch, parameters, is_strict
+):
+    monkeypatch.setattr("skgrow._nam_verbs.ERRORS_BESIDE_PAIRS", 1e3)  # nothing is
     X, y = crossed()
-    nam = table_nam(curves=curves).fit(X, y)
+    nam = table_nam(**parameters).fit(X, y)
     with pytest.warns(GrowthStoppedWarning) as warned:
         nam.grow(X, y, 500)
-    assert (nam.n_branches_ == 0) == curves
-    assert ("beyond its standard error" in str(warned[0].message)) == curves
+    assert (nam.n_branches_ == 0) == is_strict
+    assert ("beyond its standard error" in str(warned[0].message)) == is_strict
 
 
 def test_random_state_makes_runs_alike():

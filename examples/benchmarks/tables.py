@@ -9,8 +9,9 @@ and y of training and test rows; they are put together and divided anew for ever
 80 to 20. Explainable boosting machines (interpret-core) and IGANN take part where they
 are installed: `pip install -c constraints.txt -e ".[benchmarks]"`. `--quick` takes two
 tables of scikit-learn and one seed. `--resume` adds to the output of an earlier run the
-seeds and tables that it lacks, on the same machine. With `--ours` our networks are fitted
-anew where it has them, which a new version of skgrow asks for and no other model does.
+seeds and tables that it lacks, on the same machine. With `--ours` our networks, or those
+that are named, are fitted anew where it has the others: a new version of skgrow asks for
+that, and no other model does.
 
 All models have their default settings, and test rows are read once, for the table. Every
 model has the whole machine; seconds are those of the call that fitted it. The summary
@@ -50,6 +51,10 @@ CLASSIFIED = (
     "adult", "compas", "german_credit", "telco_churn", "credit_default", "magic_gamma"
 )  # fmt: skip
 PREDICTED = ("california_housing",)
+# Our networks. The pairs of "a few pairs" are each column and the next one: they have
+# branches, and growth may use these on all pairs.
+OURS = ("base", "a few pairs", "single columns", "trained on all pairs")
+WHEN_GROWN = {"base": "grown", "a few pairs": "a few pairs, grown"}
 GROWN = 200  # branches, at most
 BINS = 10  # of the calibration error
 CALL = "call"  # when the call began that fitted a model
@@ -194,33 +199,37 @@ def measured(model, seconds, X_test, y_test, is_number):
     return {name: float(value) for name, value in scores.items()}
 
 
-def ours(X, y, seed, is_number):
-    """Our fitted networks one after the other, with the seconds of each."""
+def ours(X, y, seed, is_number, titles):
+    """Our fitted networks of these titles, with the seconds of each, growth included."""
     kind = GrowingNAMRegressor if is_number else GrowingNAMClassifier
-    start = perf_counter()
-    base = kind(random_state=seed).fit(X, y)
-    seconds = perf_counter() - start
-    yield "base", base, seconds
-    start = perf_counter()
-    grown = deepcopy(base).grow(X, y, GROWN)
-    yield "grown", grown, seconds + perf_counter() - start
-    start = perf_counter()
-    single = kind("features", curves=True, random_state=seed).fit(X, y)
-    yield "single columns", single, perf_counter() - start
-    start = perf_counter()
-    pairs = kind("pairs", curves=True, n_replicas=2, random_state=seed).fit(X, y)
-    yield "trained on all pairs", pairs, perf_counter() - start
+    n_columns = X.shape[1]
+    neighbours = [[j, (j + 1) % n_columns] for j in range(n_columns)]
+    networks = {
+        "base": kind(),
+        "a few pairs": kind(neighbours, grow_regions="pairs", curves=True),
+        "single columns": kind("features", curves=True),
+        "trained on all pairs": kind("pairs", curves=True, n_replicas=2),
+    }
+    for title in titles:
+        start = perf_counter()
+        base = networks[title].set_params(random_state=seed).fit(X, y)
+        seconds = perf_counter() - start
+        yield title, base, seconds
+        if title in WHEN_GROWN:
+            start = perf_counter()
+            grown = deepcopy(base).grow(X, y, GROWN)
+            yield WHEN_GROWN[title], grown, seconds + perf_counter() - start
 
 
-def run(name, X, y, is_number, seed, ebm_rows, with_others=True):
-    """Scores of every model, or of ours alone, on one division of one table."""
+def run(name, X, y, is_number, seed, ebm_rows, titles=OURS, with_others=True):
+    """Scores of our networks, and of all other models, on one division of one table."""
     warnings.simplefilter("ignore")  # of models that stop early; some reset the filters
     if not is_number:
         y = (y == np.unique(y)[1]).astype(int)
     X_train, X_test, y_train, y_test = train_test_split(
         X, y, test_size=0.2, random_state=seed, stratify=None if is_number else y
     )
-    fitted = ours(X_train, y_train, seed, is_number)
+    fitted = ours(X_train, y_train, seed, is_number, titles)
     for title, model, seconds in fitted:
         yield title, measured(model, seconds, X_test, y_test, is_number)
     models = others(seed, is_number, len(X) <= ebm_rows) if with_others else {}
@@ -323,15 +332,16 @@ def main():
     parser.add_argument("--names", nargs="+", default=[*CLASSIFIED, *PREDICTED])
     parser.add_argument("--resume", action="store_true", help="add to earlier output")
     parser.add_argument(
-        "--ours", action="store_true",
-        help="with --resume: fit our networks anew where the earlier run has them",
+        "--ours", nargs="*", choices=OURS, metavar="NETWORK",
+        help="with --resume: fit these of our networks anew, or all of them, where the "
+        "earlier run has other models",
     )  # fmt: skip
     args = parser.parse_args()
     if not args.quick and args.data is None:
         parser.error("give --data DIR, or --quick for small tables")
     if args.resume and args.output is None:
         parser.error("--resume needs --output, the folder of the earlier run")
-    if args.ours and not args.resume:
+    if args.ours is not None and not args.resume:
         parser.error("--ours needs --resume; without it all models are fitted anyway")
     seconds, results = earlier(args) if args.resume else (0, {})
     start, call = perf_counter() - seconds, datetime.now(UTC).isoformat()
@@ -340,9 +350,10 @@ def main():
         for name, X, y, is_number in data:
             done = results.setdefault(name, (X.shape, []))[1]
             known = done[seed] if seed < len(done) else {}
-            if known and not args.ours:
+            if known and args.ours is None:
                 continue
-            found = run(name, X, y, is_number, seed, args.ebm_rows, not known)
+            titles = (args.ours or OURS) if known else OURS
+            found = run(name, X, y, is_number, seed, args.ebm_rows, titles, not known)
             scores = {title: {**row, CALL: call} for title, row in found}
             done[seed : seed + 1] = [{**known, **scores}]
             _show(name, seed, done[seed])
