@@ -198,9 +198,8 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         return self._wants_curves() if network is None else network.curves is not None
 
     def _holds_chosen_pairs(self):
-        """Whether the base has what a screen of all pairs found worth it."""
-        named = isinstance(self.regions, str) and self.regions == "auto"
-        return named and self._is_on_curves()
+        """Whether the base has the pairs that a screen chose, where rows allowed one."""
+        return self._chooses_regions() and self._is_on_curves()
 
     def _masking(self, selection, X):
         logits = self._network.logits(X, self._scaler, self.device)

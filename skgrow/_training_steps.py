@@ -75,10 +75,11 @@ class TrainingMixin:
         """On few rows, none can be left out."""
         return self.n_replicas if len(y) > self.batch_size else 1
 
+    def _chooses_regions(self):
+        return isinstance(self.regions, str) and self.regions == "auto"
+
     def _wants_curves(self):
-        if isinstance(self.curves, str):
-            return isinstance(self.regions, str) and self.regions == "auto"
-        return self.curves
+        return self._chooses_regions() if isinstance(self.curves, str) else self.curves
 
     def _fit_shapes(self, X, y, weight):
         """Curves of columns, surfaces of pairs or None, and the intercept."""
@@ -101,8 +102,7 @@ class TrainingMixin:
         return curves, surfaces, intercept + level
 
     def _wants_pairs(self, X):
-        named = isinstance(self.regions, str) and self.regions == "auto"
-        return named and X.shape[1] > 1
+        return self._chooses_regions() and X.shape[1] > 1
 
     def _promising_regions(self, X, y, weight, logits):
         """Regions of the pairs of columns that curves leave most to do for."""

@@ -1,4 +1,4 @@
-"""Cuts of columns and of pairs: what they divide rows into, and steps made there."""
+"""Cuts of columns and of pairs: what they divide, steps made there, and when to stop."""
 
 from __future__ import annotations
 
