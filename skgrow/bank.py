@@ -100,6 +100,14 @@ class BranchBank:
         )
         return BranchBank(self.regions[index], weights, biases)
 
+    def astype(self, dtype):
+        """The same branches in another precision."""
+        weights, biases = (
+            tuple(a.astype(dtype, copy=False) for a in p)
+            for p in (self.weights, self.biases)
+        )
+        return BranchBank(self.regions, weights, biases)
+
     def stack(self, device="cpu", scratch=None):
         """All branches made ready to run, a `LayerStack`."""
         return LayerStack(self.weights, self.biases, device, scratch)

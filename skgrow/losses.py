@@ -44,11 +44,17 @@ class Residual:
         One value a point is that of the second of two classes.
         """
         parts = self.gradient[:, -n_values:], self.curvature[:, -n_values:]
-        return tuple(design.T @ part for part in parts)
+        sums = design.T @ np.column_stack(parts)  # read once for both
+        return sums[:, :n_values], sums[:, n_values:]
 
     def take(self, rows):
         """The residual of the rows at `rows`."""
         return Residual(self.gradient[rows], self.curvature[rows], self.membership[rows])
+
+    def astype(self, dtype):
+        """The same in another precision."""
+        parts = self.gradient, self.curvature, self.membership
+        return Residual(*(part.astype(dtype, copy=False) for part in parts))
 
     @property
     def classes(self):

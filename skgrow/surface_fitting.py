@@ -20,7 +20,7 @@ from skgrow.surfaces import Surfaces
 __all__ = ["fit_surfaces"]
 
 MAX_SURFACES = 40  # a replica
-BINS = (16, 48)  # of a column: a coarse grid, and a fine one where that is better
+COARSE, FINE = 16, 48  # bins of a column
 # Strengths of smoothing, tried from the first on while the held-out loss falls.
 STRENGTHS = (300.0, 170.0, 100.0, 60.0, 30.0, 17.0, 10.0, 5.0)
 PATIENCE = 2  # strengths without a better held-out loss
@@ -51,7 +51,8 @@ def fit_surfaces(
     a penalty, pseudo-Huber in the norm of the steps between neighbouring knots, of the
     strength that predicts the fold best: loud surfaces are smoothed less than soft ones.
     All folds together choose between steps, the mean of steps and of smoothed surfaces,
-    and smoothed surfaces on a finer grid.
+    and smoothed surfaces on a finer grid. That grid takes longest, and is not tried where
+    steps are ahead of smoothed surfaces by more than the standard error of that.
 
     Parameters
     ----------
@@ -85,13 +86,18 @@ def fit_surfaces(
     )  # fmt: skip
     folds = [fold[fold % thin == 0] // thin for fold in left_out.folds]
     jobs = list(zip(folds, left_out.logits[:, ::thin], strict=True))
-    found = run_jobs(_fit_replica, (rows,), lambda: jobs, n_jobs, threads=True)
+    found = run_jobs(_fit_coarse, (rows,), lambda: jobs, n_jobs, threads=True)
+    stepped, smoothed, mean = zip(*found, strict=True)
+    ways, n_bins = [stepped, mean], [COARSE, COARSE]
     weight = rows.weight[np.concatenate(folds)]
-    best = _best([_gains(way, folds) for way in zip(*found, strict=True)], weight)
+    if not _leads(_gains(stepped, folds), _gains(smoothed, folds), weight):
+        jobs = list(zip(folds, left_out.logits[:, ::thin], smoothed, strict=True))
+        fine = run_jobs(_fit_fine, (rows,), lambda: jobs, n_jobs, threads=True)
+        ways, n_bins = [*ways, fine], [*n_bins, FINE]
+    best = _best([_gains(way, folds) for way in ways], weight)
     if best is None:
         return None, np.zeros(n_classes, X.dtype)
-    attempts = [replica[best] for replica in found]
-    return _mean(rows, attempts, (*BINS, BINS[0])[best], n_classes)
+    return _mean(rows, ways[best], n_bins[best], n_classes)
 
 
 def _gains(attempts, folds):
@@ -107,14 +113,20 @@ def _gains(attempts, folds):
 def _best(gains, weight):
     """Number of the way that gains most, None where none gains.
 
-    Another way must gain more than steps do by more than the standard error of that.
+    Another way must lead the first one, steps.
     """
     total = [np.average(one, weights=weight) for one in gains]
-    best = int(np.argmax(total[:-1]))
-    lead, mean = gains[best] - gains[-1], total[best] - total[-1]
-    if mean <= np.linalg.norm(weight * (lead - mean)) / weight.sum():
-        best = len(total) - 1
+    best = 1 + int(np.argmax(total[1:]))
+    if not _leads(gains[best], gains[0], weight):
+        best = 0
     return best if total[best] > 0 else None
+
+
+def _leads(gains, others, weight):
+    """Whether gains are more than others by more than the standard error of that."""
+    lead = gains - others
+    mean = np.average(lead, weights=weight)
+    return mean > np.linalg.norm(weight * (lead - mean)) / weight.sum()
 
 
 @dataclass(frozen=True)
@@ -131,33 +143,38 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """Values for some pairs, and by how much they lower the loss of rows left out."""
+    """Values for some pairs, and by how much they lower the loss of rows left out.
+
+    Of smoothed surfaces, `strength` is the number of the strength that was best.
+    """
 
     pairs: np.ndarray
-    values: np.ndarray | None
-    gains: np.ndarray | None
+    values: np.ndarray | None = None
+    gains: np.ndarray | None = None
+    strength: int | None = None
 
 
 @one_blas_thread
-def _fit_replica(rows, fold, logits):
-    """An attempt for each of `BINS`, and one in steps for the first of them.
-
-    That for the first is the mean of smoothed surfaces and of steps.
-    """
+def _fit_coarse(rows, fold, logits):
+    """Attempts on the coarse grid: in steps, smoothed, and the mean of these."""
     pairs = _screened(rows, np.delete(np.arange(len(rows.y)), fold), logits)
-    found, first = [_Attempt(pairs, None, None)] * (len(BINS) + 1), 0
-    for number, n_bins in enumerate(BINS if len(pairs) else ()):
-        surfaces = Surfaces.flat(pairs, rows.X, rows.weight, logits.shape[1], n_bins)
-        problem = _Problem(surfaces, rows, fold, logits)
-        if number == 0:
-            found[-1] = _Attempt(pairs, *problem.stepped())
-        first, *best = problem.smoothed(first)
-        if first is None:
-            break
-        found[number] = _Attempt(pairs, *best)
-        if number == 0 and found[-1].values is not None:
-            found[0] = _Attempt(pairs, *problem.mean(found[0], found[-1]))
-    return found
+    if not len(pairs):
+        return [_Attempt(pairs)] * 3
+    problem = _Problem.of(rows, fold, logits, pairs, COARSE)
+    stepped, smoothed = problem.stepped(), problem.smoothed()
+    mean = smoothed
+    if stepped.values is not None and smoothed.values is not None:
+        mean = problem.mean(stepped, smoothed)
+    return stepped, smoothed, mean
+
+
+@one_blas_thread
+def _fit_fine(rows, fold, logits, smoothed):
+    """Smoothed on the fine grid, where smoothing the pairs on the coarse one gains."""
+    if smoothed.values is None:
+        return smoothed
+    problem = _Problem.of(rows, fold, logits, smoothed.pairs, FINE)
+    return problem.smoothed(smoothed.strength)
 
 
 def _screened(rows, kept, logits):
@@ -225,6 +242,12 @@ def _to_class(n_classes):
 class _Problem:
     """What is minimised: the loss of the rows that are kept, and the penalty."""
 
+    @classmethod
+    def of(cls, rows, fold, logits, pairs, n_bins):
+        """Of surfaces of these pairs on a grid of so many bins."""
+        surfaces = Surfaces.flat(pairs, rows.X, rows.weight, logits.shape[1], n_bins)
+        return cls(surfaces, rows, fold, logits)
+
     def __init__(self, surfaces, rows, fold, logits):
         self.surfaces, self.fold, self.logits = surfaces, fold, logits
         self.y, self.loss = rows.y, rows.loss
@@ -241,26 +264,19 @@ class _Problem:
         self.bent = self.design.power(2).T @ bent
 
     def stepped(self):
-        """Values after as many steps of quarters as are best, and gains on the fold.
+        """The attempt after as many steps of quarters as are best."""
+        return replace(self._best_of(self._steps(), STEP_PATIENCE), strength=None)
 
-        `None, None` where no number of them gains anything.
-        """
-        _, *best = self._best_of(self._steps(), STEP_PATIENCE)
-        return best
-
-    def smoothed(self, first):
-        """Number of the strength that is best, values, and gains on the fold.
-
-        Strengths are tried from number `first` on; all None where none gains.
-        """
+    def smoothed(self, first=0):
+        """The attempt with the strength that is best, tried from number `first` on."""
         return self._best_of(self._strengths(first), PATIENCE)
 
     def _best_of(self, tried, patience):
-        """Number, values and gains of what gains most; all None where nothing gains."""
+        """The attempt that gains most; one without values where nothing gains."""
         gains = ((*one, self._gains(scores)) for *one, scores in tried)
         costs = ((-one[-1] @ self.weight, *one) for one in gains)
-        _, *best = cheapest(chain([(0.0, None, None, None)], costs), patience)
-        return best
+        _, number, *best = cheapest(chain([(0.0, None, None, None)], costs), patience)
+        return _Attempt(self.surfaces.pairs, *best, number)
 
     def _strengths(self, first):
         """Number, values and scores of the fold for one strength after the other."""
@@ -285,9 +301,10 @@ class _Problem:
         return mean_steps(steps, left.sums(self.design, len(self.to_class)))
 
     def mean(self, *attempts):
-        """Mean values of some attempts, and their gains on the fold."""
+        """The attempt with the mean values of some."""
         values = np.mean([attempt.values for attempt in attempts], axis=0)
-        return values, self._gains(self.design[self.fold] @ values)
+        gains = self._gains(self.design[self.fold] @ values)
+        return _Attempt(self.surfaces.pairs, values, gains)
 
     def _gains(self, scores):
         """By how much such scores lower the loss of each row of the fold."""

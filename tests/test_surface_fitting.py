@@ -1,6 +1,6 @@
 """Fitting surfaces: the optimum, the choice by rows left out, what users see of it."""
 
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,15 @@ def jagged(n=4000, seed=0):
     X = rng.uniform(-1, 1, size=(n, 4))
     dark = (np.floor(2 * X[:, 0]) + np.floor(2 * X[:, 2])) % 2
     return X, dark
+
+
+def products(n=6000):
+    """Rows whose answer depends on many smooth pairs."""
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, size=(n, 8))
+    pairs = [(0, 1), (0, 2), (1, 5), (3, 6), (2, 7), (4, 6)]
+    truth = sum(3 * X[:, i] * X[:, j] for i, j in pairs)
+    return X, (rng.uniform(size=n) < 1 / (1 + np.exp(-truth))).astype(int)
 
 
 def table(n=1500, n_classes=2, seed=0):
@@ -166,23 +175,18 @@ def test_a_step_lowers_the_loss_of_the_rows_it_is_made_for(n_classes):
 
 
 def test_many_smooth_pairs_are_fitted_in_steps():
-    rng = np.random.RandomState(0)
-    X = rng.uniform(-1, 1, size=(6000, 8))
-    pairs = [(0, 1), (0, 2), (1, 5), (3, 6), (2, 7), (4, 6)]
-    truth = sum(3 * X[:, i] * X[:, j] for i, j in pairs)
-    y = (rng.uniform(size=6000) < 1 / (1 + np.exp(-truth))).astype(int)
+    X, y = products()
     half = np.s_[:3000], np.s_[3000:]
     surfaces, level = fitted(X[half[0]], y[half[0]])
-    attempts, fit = [], surface_fitting._fit_replica
+    attempts, fit = [], surface_fitting._fit_coarse
 
     def only_smoothed(*job):
-        *smoothed, stepped = fit(*job)
+        stepped, smoothed, _ = fit(*job)
         attempts.append(stepped)
-        return [*smoothed, replace(stepped, values=None, gains=None)]
+        return _Attempt(stepped.pairs), smoothed, smoothed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(surface_fitting, "_fit_replica", only_smoothed)
-        patch.setattr(_Problem, "mean", lambda problem, smooth, _: astuple(smooth)[1:])
+        patch.setattr(surface_fitting, "_fit_coarse", only_smoothed)
         smoothed, smooth_level = fitted(X[half[0]], y[half[0]])
     assert all(attempt.gains.mean() > 0.1 for attempt in attempts)
     losses = [
@@ -197,10 +201,28 @@ def test_other_ways_must_be_ahead_of_steps_by_more_than_their_error():
     noise -= noise.mean()
     steps, weight = np.full(100, 0.5), np.ones(100)
     error = np.linalg.norm(noise) / 100
-    assert _best([steps + 0.9 * error + noise, steps - 1, steps], weight) == 2
-    assert _best([steps + 1.1 * error + noise, steps - 1, steps], weight) == 0
-    assert _best([steps - 1, steps + 1.1 * error + noise, steps], weight) == 1
+    assert _best([steps, steps + 0.9 * error + noise, steps - 1], weight) == 0
+    assert _best([steps, steps + 1.1 * error + noise, steps - 1], weight) == 1
+    assert _best([steps, steps - 1, steps + 1.1 * error + noise], weight) == 2
+    assert _best([steps, steps + 1.1 * error + noise], weight) == 1
     assert _best([-steps, -steps, -steps], weight) is None
+
+
+@pytest.mark.parametrize(("rows", "n_tried"), [(jagged, 4), (products, 0)])
+def test_a_fine_grid_is_tried_unless_steps_lead_smoothed_surfaces(
+    monkeypatch, rows, n_tried
+):
+    X, y = rows()
+    tried, fit = [], surface_fitting._fit_fine
+
+    def watched(*job):
+        tried.append(job)
+        return fit(*job)
+
+    monkeypatch.setattr(surface_fitting, "_fit_fine", watched)
+    surfaces, _ = fitted(X, (y > 0).astype(int))
+    assert [0, 2] in surfaces.pairs.tolist()
+    assert len(tried) == n_tried
 
 
 def test_a_jagged_pair_is_found_and_drawn():

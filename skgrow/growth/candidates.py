@@ -109,6 +109,12 @@ class Candidates:
             self, **{f.name: getattr(self, f.name)[index] for f in fields(self)}
         )
 
+    def astype(self, dtype):
+        """The same with maps, bounds, thresholds and gains in another precision."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        numbers = {n: a.astype(dtype) for n, a in arrays.items() if a.dtype.kind == "f"}
+        return replace(self, **numbers)
+
     @property
     def has_bound(self):
         """Whether each candidate has an input bound, `(n_candidates,)`."""

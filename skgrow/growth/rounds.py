@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
+import torch
 
 from skgrow.forward import row_chunks
 from skgrow.growth.candidates import Candidates, outputs_of
@@ -31,6 +32,9 @@ MATCHING_ROWS = 4000  # of the search rows, to rank the matches
 MAX_VERIFYING_ROWS = 30_000
 CANDIDATES_AT_ONCE = 500
 MAX_QUALIFIED = 2000
+# What is searched, screened and tested in: rows are few, and their luck is far more than
+# rounding. What has passed is picked and tuned in the precision of the network.
+PRECISION = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -212,10 +216,11 @@ def grow_round(standing, selection, plan, *, n_picks, round_number, random_state
     """
     start = perf_counter()
     search, verify = _draw_rows(selection.pool, plan.search_rows, random_state)
-    bank, logits = standing.network.grown.bank, standing.logits
-    now = selection.residual(logits, search)
+    grown, logits = standing.network.grown, standing.logits
+    bank = grown.bank.astype(PRECISION)
+    now = selection.residual(logits, search).astype(PRECISION)
     sources = bank.take(slice(plan.n_sources))
-    uses = standing.network.grown.uses
+    uses = grown.uses.astype(PRECISION)
     screened, n_screened = _search(
         sources, now, selection, plan, search, uses, random_state
     )
@@ -227,8 +232,9 @@ def grow_round(standing, selection, plan, *, n_picks, round_number, random_state
     short = _shortlist(screened, plan.n_verified)
     growth = len(verify) / len(search)
     short = _best_thresholds(bank, now, selection, plan, search, short, growth, asked)
-    now = selection.residual(logits, verify)
+    now = selection.residual(logits, verify).astype(PRECISION)
     qualified = _verify(bank, now, selection, plan, verify, short, n_tested)
+    qualified = qualified.of(grown.bank)
     standing, n_picked = standing.add(qualified, n_picks)
     record = {
         "round": round_number,
@@ -256,6 +262,11 @@ def _draw_rows(pool, search_rows, random_state):
     return np.sort(rows[:n_search]), np.sort(verify)
 
 
+def _features(selection, rows):
+    """Features `(n_features + 1, len(rows))` of the given rows, to search on."""
+    return selection.features_of(rows).to(getattr(torch, PRECISION.name))
+
+
 def _search(bank, now, selection, plan, rows, uses, random_state):
     """Screened candidates of this round's regions, and how many were looked at.
 
@@ -266,7 +277,7 @@ def _search(bank, now, selection, plan, rows, uses, random_state):
     drawn = random_state.permutation(len(plan.regions))[:n_regions]
     drawn = np.sort(drawn)
     columns = plan.regions[drawn]
-    features = selection.features_of(rows)
+    features = _features(selection, rows)
     parts, n_looked_at = [], 0
     if plan.matching != "clusters":
         parts.append(
@@ -314,7 +325,7 @@ def _shortlist(candidates, n_best):
 
 
 def _best_thresholds(bank, now, selection, plan, rows, candidates, growth, asked):
-    features = selection.features_of(rows)
+    features = _features(selection, rows)
 
     def scanned(part):
         outputs = candidate_outputs(bank, part, features)
@@ -344,6 +355,12 @@ class Qualified:
     values: np.ndarray
     rows: np.ndarray
 
+    def of(self, bank):
+        """The same in the precision of the bank, whose branches they are."""
+        uses = self.branches.uses.astype(bank.dtype)
+        branches = replace(self.branches, bank=bank, uses=uses)
+        return Qualified(branches, self.values.astype(bank.dtype), self.rows)
+
     def take(self, index):
         return Qualified(self.branches.take(index), self.values[index], self.rows)
 
@@ -358,7 +375,7 @@ class Qualified:
 
 def _verify(bank, now, selection, plan, rows, candidates, n_tested):
     """Those of the candidates that pass on fresh rows, the first of them if many do."""
-    features = selection.features_of(rows)
+    features = _features(selection, rows)
     none = GrownBranches.empty(bank)
     found = [Qualified(none, np.zeros((0, len(rows)), dtype=bank.dtype), rows)]
     n_left = MAX_QUALIFIED
