@@ -123,6 +123,28 @@ def test_law_2_growing_never_touches_what_was_there(fitted, matching):
     assert more.loss_curve_ == base.loss_curve_
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_growth_searches_in_single_precision_and_keeps_that_of_the_inputs(
+    monkeypatch, dtype
+):
+    outputs, seen = rounds.candidate_outputs, set()
+
+    def watched(bank, candidates, features):
+        seen.update({bank.dtype.name, candidates.scale.dtype.name, str(features.dtype)})
+        return outputs(bank, candidates, features)
+
+    monkeypatch.setattr(rounds, "candidate_outputs", watched)
+    inputs = X.astype(dtype)
+    nam = digits_nam(matching="both").fit(inputs[BASE], Y[BASE])
+    nam.grow(inputs[SELECTION], Y[SELECTION], 10)  # the second round has uses to look at
+    assert seen == {"float32", "torch.float32"}
+    arrays = arrays_of(nam._network.grown).items()
+    kept = {name: array.dtype for name, array in arrays if array.dtype.kind == "f"}
+    proofs = {"precision", "recall", "bound"}
+    assert {kept[name] for name in kept.keys() - proofs} == {np.dtype(dtype)}
+    assert nam.decision_function(inputs).dtype == dtype
+
+
 def test_law_2_a_joint_refit_touches_the_masks_alone(fitted):
     _, grown = fitted("exhaustive")
     more = copy.deepcopy(grown).set_params(refit=True)
