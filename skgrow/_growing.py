@@ -180,6 +180,7 @@ class GrowingMixin(CallbackSupportMixin):
         return GrowthPlan(
             n_sources=n_sources,
             regions=self._regions.growth,
+            signs=self._regions.signs,
             clusters=vars(self).get("_clusters"),
             matching=self.matching,
             round_size=self.round_size,

@@ -78,7 +78,8 @@ class ElectionTransferClassifier(
     delta : float, default=0.05
         Chance, over all rounds, that any branch passes condition (13) by luck.
     search_regions : int, default=100
-        Regions drawn a round.
+        Regions drawn a round, those of a table once for each direction in which their
+        columns, three at most, are read.
     search_rows : int, default=16000
         Rows on which a round's candidates are screened; a third of the rows at most.
     n_verified : int, default=2000

@@ -66,7 +66,8 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         Chance, over all rounds, that any branch passes condition (13) by luck.
     search_regions : int, default=200
         Growth regions drawn a round. All outputs of all branches are tried on each; with
-        matched candidates, a few of the regions are matched too.
+        matched candidates, a few of the regions are matched too. A region of a table
+        counts once for each direction in which its columns, three at most, are read.
     search_rows : int, default=16000
         Selection rows on which a round's candidates are screened; a third of the rows
         at most. Rows are worth more than regions: on few rows the best are the luckiest.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, product
 from numbers import Integral
 
 import numpy as np
@@ -12,6 +12,7 @@ __all__ = ["ImagePatches", "Regions", "resolve_regions", "transfer_regions"]
 
 # Growth regions beyond this number are sampled: the list itself must stay small.
 MAX_GROWTH_REGIONS = 20_000
+MAX_REVERSED = 3  # columns of a region that are also read reversed: in eight ways
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,26 @@ class Regions:
     base: np.ndarray
     growth: np.ndarray
     shared_scale: bool
+
+    @property
+    def signs(self):
+        """What the columns of a growth region are multiplied by, `(n_ways, region_size)`.
+
+        A column of a table may as well be counted downwards: a shape that was learned on
+        some columns is tried on others in both directions of each. Pixels are not turned
+        into their negatives.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skgrow.regions import Regions
+        >>> pairs = np.array([[0, 1], [1, 2]])
+        >>> Regions(pairs, pairs, shared_scale=False).signs.tolist()
+        [[1, 1], [1, -1], [-1, 1], [-1, -1]]
+        """
+        region_size = self.growth.shape[1]
+        turns = not self.shared_scale and region_size <= MAX_REVERSED
+        return np.array(list(product((1, -1) if turns else (1,), repeat=region_size)))
 
 
 def resolve_regions(regions, grow_regions, n_features, random_state):

@@ -425,3 +425,24 @@ def test_failed_first_fit_leaves_an_unfitted_estimator(monkeypatch):
     with pytest.raises(RuntimeError, match="memory"):
         nam.fit(X[:100], Y[:100])
     assert vars(nam) == nam.get_params(deep=False)
+
+
+@pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
+def test_growth_finds_a_shape_where_it_lies_reversed():
+    """The base learns a corner, and on other columns it is the opposite corner."""
+    rng = np.random.RandomState(0)
+    inputs = rng.uniform(-1, 1, size=(3000, 4))
+    corner = (inputs[:, :2] > 0.2).all(axis=1)
+    opposite = (inputs[:, 2:] < -0.2).all(axis=1)
+    y = (4 * corner + 4 * opposite + rng.logistic(size=3000) > 2).astype(int)
+    nam = GrowingNAMClassifier(
+        [[0, 1]], grow_regions=[[2, 3]], matching="exhaustive", random_state=0
+    )
+    nam.fit(inputs[:1500], y[:1500])
+    before = log_loss(y[1500:], nam.predict_proba(inputs[1500:]))
+    nam.grow(inputs[:1500], y[:1500], 5)
+    uses = nam._network.grown.uses
+    reversed_both = (uses.scale == -1).all(axis=1)
+    assert reversed_both.mean() > 0.5
+    after = log_loss(y[1500:], nam.predict_proba(inputs[1500:]))
+    assert after < before - 0.05

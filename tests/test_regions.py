@@ -152,3 +152,13 @@ def test_pairs_of_one_column():
 def test_growth_regions_must_have_the_size_of_the_base():
     with pytest.raises(ValueError, match=r"grow_regions have 1 columns each.*have 2"):
         resolve("pairs", 4, grow_regions="features")
+
+
+def test_columns_of_a_table_are_read_in_both_directions():
+    pairs, triples = [[0, 1], [2, 3]], [[0, 1, 2]]
+    assert resolve(pairs, 4).signs.tolist() == [[1, 1], [1, -1], [-1, 1], [-1, -1]]
+    assert resolve("features", 4).signs.tolist() == [[1], [-1]]
+    assert resolve(triples, 4).signs.shape == (8, 3)
+    for regions in ([[0, 1, 2, 3]], ImagePatches((1, 2, 2), patch_size=1, stride=1)):
+        signs = resolve(regions, 4).signs
+        assert (len(signs), set(signs.ravel())) == (1, {1})

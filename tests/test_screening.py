@@ -1,6 +1,7 @@
 """What scores leave to be done, and which candidates promise to do it, in plain loops."""
 
 import numpy as np
+import pytest
 import torch
 from plain_growth import (
     N_BRANCHES,
@@ -101,7 +102,8 @@ def plain_screen(outputs, now):
     return found
 
 
-def test_screen_plain_finds_what_a_brute_force_search_finds():
+@pytest.mark.parametrize("signs", [None, np.array([[1, 1], [-1, 1], [-1, -1]])])
+def test_screen_plain_finds_what_a_brute_force_search_finds(signs):
     bank = random_bank()
     X, y, logits, _ = random_rows(97)
     weight = np.ones(97)
@@ -109,12 +111,13 @@ def test_screen_plain_finds_what_a_brute_force_search_finds():
     regions = np.array([7, 8, 30])
     columns = np.array([[3, 0], [1, 4], [0, 2]])
     features = features_major(X)
-    found = screen_plain(bank, features, now, regions, columns, n_keep=10_000)
+    found = screen_plain(bank, features, now, regions, columns, signs, n_keep=10_000)
+    signs = np.ones((3, 2)) if signs is None else signs
     expected = {}
-    for region, where in zip(regions, columns, strict=True):
+    for region, where, sign in zip(regions, columns, signs, strict=True):
         for b in range(N_BRANCHES):
             for c in range(K):
-                outputs = [plain_output(bank, b, c, row[where]) for row in X]
+                outputs = [plain_output(bank, b, c, sign * row[where]) for row in X]
                 for t, (gain, threshold) in enumerate(plain_screen(outputs, now)):
                     if gain > 0:
                         expected[region, b, c, t] = gain, threshold
@@ -126,10 +129,10 @@ def test_screen_plain_finds_what_a_brute_force_search_finds():
     np.testing.assert_allclose(found.gain, [expected[key][0] for key in keys])
     np.testing.assert_allclose(found.threshold, [expected[key][1] for key in keys])
     assert (np.isinf(found.lower) & np.isinf(found.upper)).all()
-    assert (found.scale == 1).all()
     assert (found.shift == 0).all()
-    for region, where in zip(regions, columns, strict=True):
+    for region, where, sign in zip(regions, columns, signs, strict=True):
         own = found.take(found.region == region)
+        np.testing.assert_array_equal(own.scale, np.tile(sign, (len(own), 1)))
         np.testing.assert_array_equal(own.columns, np.tile(where, (len(own), 1)))
         assert (np.diff(own.gain) <= 0).all()
 

@@ -47,6 +47,8 @@ class GrowthPlan:
         Branches of the bank, the first ones, that are tried elsewhere.
     regions : ndarray of int64 of shape (n_regions, region_size)
         Columns of each region that growth may use.
+    signs : ndarray of shape (n_ways, region_size)
+        What these columns are multiplied by in each way to read a region.
     clusters : Clusters or None
         None when no matched candidates are wanted.
     vote : bool
@@ -59,6 +61,7 @@ class GrowthPlan:
 
     n_sources: int
     regions: np.ndarray
+    signs: np.ndarray
     clusters: object
     matching: str
     round_size: int
@@ -273,26 +276,26 @@ def _search(bank, now, selection, plan, rows, uses, random_state):
     Among them are all outputs of the trunks that `uses` evaluate already: to use one
     more of those costs next to nothing when predicting.
     """
-    n_regions = min(plan.search_regions, len(plan.regions))
-    drawn = random_state.permutation(len(plan.regions))[:n_regions]
-    drawn = np.sort(drawn)
-    columns = plan.regions[drawn]
+    n_readings = len(plan.regions) * len(plan.signs)
+    drawn = np.sort(random_state.permutation(n_readings)[: plan.search_regions])
+    regions, way = np.divmod(drawn, len(plan.signs))
     features = _features(selection, rows)
     parts, n_looked_at = [], 0
     if plan.matching != "clusters":
         parts.append(
             screen_plain(
-                bank, features, now, drawn, columns,
+                bank, features, now, regions, plan.regions[regions], plan.signs[way],
                 n_keep=KEPT_PER_REGION, vote=plan.vote, n_jobs=plan.n_jobs,
             )
         )  # fmt: skip
-        n_looked_at += n_regions * bank.n_branches * bank.n_outputs
+        n_looked_at += len(drawn) * bank.n_branches * bank.n_outputs
     if plan.matching != "exhaustive":
         few = np.arange(0, len(rows), -(-len(rows) // MATCHING_ROWS))
-        some = slice(None, None, -(-n_regions // MATCHED_REGIONS[plan.matching]))
+        some = np.unique(regions)
+        some = some[:: -(-len(some) // MATCHED_REGIONS[plan.matching])]
         matched = propose_matches(
             bank, plan.clusters, features[:, few], now.classes[few], now.take(few),
-            drawn[some], columns[some], n_proposals=MATCHES_PER_REGION,
+            some, plan.regions[some], n_proposals=MATCHES_PER_REGION,
             n_jobs=plan.n_jobs,
         )  # fmt: skip
         parts.append(

@@ -17,7 +17,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from skgrow.forward import BRANCHES_PER_CHUNK, CHUNK_ROWS, input_columns, row_chunks
+from skgrow.forward import (
+    BRANCHES_PER_CHUNK,
+    CHUNK_ROWS,
+    input_columns,
+    own_tensor,
+    row_chunks,
+)
 from skgrow.growth.candidates import Candidates, FoldedBranches, trunk_chunks
 from skgrow.growth.parallel import run_jobs
 
@@ -43,9 +49,10 @@ COLUMN_BLOCK = 16
 
 
 def screen_plain(
-    bank, features, residual, regions, columns, *, n_keep, vote=False, n_jobs=None
-):
-    """Every output of every branch on every given region, as it is.
+    bank, features, residual, regions, columns, signs=None, *, n_keep, vote=False,
+    n_jobs=None,
+):  # fmt: skip
+    """Every output of every branch on every given region, as it is or reversed.
 
     Parameters
     ----------
@@ -57,6 +64,8 @@ def screen_plain(
     regions : ndarray of int64 of shape (n_regions,)
         Numbers of the regions.
     columns : ndarray of int64 of shape (n_regions, region_size)
+    signs : ndarray of shape (n_regions, region_size), default=None
+        -1 for columns that are read reversed, `-x` in the place of `x`; None for none.
     n_keep : int
         Candidates to keep of each region, those of highest gain.
     vote : bool, default=False
@@ -69,10 +78,14 @@ def screen_plain(
     candidates : Candidates
         With target, threshold and gain filled in; only positive gains.
     """
+    signs = np.ones(columns.shape) if signs is None else signs
+    signs = signs.astype(bank.dtype)
 
     def jobs():  # a worker gets the columns of its regions, not all features
         for c in row_chunks(len(regions), REGIONS_PER_JOB):
-            yield regions[c], columns[c], input_columns(features, columns[c])
+            inputs = input_columns(features, columns[c])
+            inputs[:, :-1] *= own_tensor(signs[c, :, None], features.device)
+            yield regions[c], columns[c], signs[c], inputs
 
     shared = bank, residual, n_keep, vote
     empty = Candidates.empty(bank.regions.shape[1], bank.dtype)
@@ -294,7 +307,7 @@ def _screen_part(bank, residual, vote, candidates, features):
 
 
 @torch.inference_mode()
-def _screen_regions(bank, residual, n_keep, vote, regions, columns, all_inputs):
+def _screen_regions(bank, residual, n_keep, vote, regions, columns, signs, all_inputs):
     scorer = Scorer(residual, all_inputs.device)
     stacks = [
         bank.take(part).stack(all_inputs.device)
@@ -302,7 +315,8 @@ def _screen_regions(bank, residual, n_keep, vote, regions, columns, all_inputs):
     ]
     parts = []
     # inputs: (region_size + 1, n_rows)
-    for region, where, inputs in zip(regions, columns, all_inputs, strict=True):
+    readings = zip(regions, columns, signs, all_inputs, strict=True)
+    for region, where, sign, inputs in readings:
         found = [_screen_stack(stack, inputs, scorer, vote) for stack in stacks]
         gain, threshold = (np.concatenate(part) for part in zip(*found, strict=True))
         output = np.argsort(-gain.max(axis=1), kind="stable")[:n_keep]
@@ -314,6 +328,7 @@ def _screen_regions(bank, residual, n_keep, vote, regions, columns, all_inputs):
             branch_class,
             bank.dtype,
         )
+        plain = replace(plain, scale=np.tile(sign, (len(output), 1)))
         parts.append(_fill(plain, gain[output], threshold[output]))
     return Candidates.concatenate(parts)
 
