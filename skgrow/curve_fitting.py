@@ -15,6 +15,7 @@ from skgrow._threads import one_blas_thread
 from skgrow.curves import Curves
 from skgrow.cuts import STEP_PATIENCE, HalfStep, accelerated, cheapest, mean_steps
 from skgrow.growth.parallel import run_jobs
+from skgrow.losses import mean_and_error
 
 __all__ = ["LeftOut", "fit_curves"]
 
@@ -147,9 +148,8 @@ def _are_better(tried, attempts):
     """Whether rows left out cost less, by more than the standard error of that."""
     losses = [np.concatenate([a.losses for a in some]) for some in (attempts, tried)]
     weight = np.concatenate([attempt.weight for attempt in tried])
-    gain = losses[0] - losses[1]
-    mean = np.average(gain, weights=weight)
-    return mean > np.linalg.norm(weight * (gain - mean)) / weight.sum()
+    mean, error = mean_and_error(losses[0] - losses[1], weight)
+    return mean > error
 
 
 @dataclass(frozen=True)

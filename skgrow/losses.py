@@ -12,7 +12,39 @@ import numpy as np
 import torch
 from scipy.special import log_softmax, softmax
 
-__all__ = ["CROSS_ENTROPY", "CrossEntropy", "SQUARED_ERROR", "Residual", "SquaredError"]
+__all__ = [
+    "CROSS_ENTROPY",
+    "CrossEntropy",
+    "SQUARED_ERROR",
+    "Residual",
+    "SquaredError",
+    "mean_and_error",
+]
+
+
+def mean_and_error(falls, sample_weight):
+    """Weighted mean of what rows gain, and its standard error.
+
+    Parameters
+    ----------
+    falls : ndarray of shape (n_rows,)
+        Of the loss of each row.
+    sample_weight : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    mean, error : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.losses import mean_and_error
+    >>> mean_and_error(np.array([1.0, 1, 3, 3]), np.ones(4))
+    (2.0, 0.5)
+    """
+    mean = np.average(falls, weights=sample_weight)
+    left = sample_weight * (falls - mean)
+    return float(mean), float(np.linalg.norm(left) / sample_weight.sum())
 
 
 @dataclass(frozen=True)

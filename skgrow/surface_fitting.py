@@ -15,6 +15,7 @@ from skgrow.curves import ROWS_PER_CHUNK
 from skgrow.cuts import STEP_PATIENCE, QuarterStep, accelerated, cheapest, mean_steps
 from skgrow.growth.parallel import run_jobs
 from skgrow.interactions import promising_pairs
+from skgrow.losses import mean_and_error
 from skgrow.surfaces import Surfaces
 
 __all__ = ["fit_surfaces"]
@@ -124,9 +125,8 @@ def _best(gains, weight):
 
 def _leads(gains, others, weight):
     """Whether gains are more than others by more than the standard error of that."""
-    lead = gains - others
-    mean = np.average(lead, weights=weight)
-    return mean > np.linalg.norm(weight * (lead - mean)) / weight.sum()
+    mean, error = mean_and_error(gains - others, weight)
+    return mean > error
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from skgrow.growth.screening import (
     screen_plain,
     threshold_values,
 )
+from skgrow.losses import mean_and_error
 
 __all__ = ["GrowthPlan", "Progress", "grow_round", "grow_rounds", "n_search_rows"]
 
@@ -115,7 +116,7 @@ class Progress:
     def after(self, standing, plan):
         """After one more round."""
         losses = standing.held_out_losses()
-        fall, error = _mean_and_error(
+        fall, error = mean_and_error(
             self.best_losses - losses, standing.selection.held_out_weight
         )
         if fall > max(plan.tol, plan.n_errors * error):
@@ -174,13 +175,6 @@ def grow_rounds(progress, selection, plan, *, wanted, seed, first_round):
         elif late:
             reason = f"max_time={plan.max_time} seconds have passed"
         yield progress, {**record, "n_branches": len(progress.network.grown)}, reason
-
-
-def _mean_and_error(values, sample_weight):
-    """Weighted mean, and its standard error."""
-    mean = np.average(values, weights=sample_weight)
-    left = sample_weight * (values - mean)
-    return float(mean), float(np.linalg.norm(left) / sample_weight.sum())
 
 
 def _why_stopped(record, plan):
