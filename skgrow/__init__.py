@@ -5,6 +5,7 @@ from importlib.metadata import version
 from skgrow.election import ElectionTransferClassifier
 from skgrow.exceptions import (
     GrowthStoppedWarning,
+    IgnoredColumnWarning,
     ModelFileError,
     ModelVersionWarning,
     UnseenCategoryWarning,
@@ -22,6 +23,7 @@ __all__ = [
     "GrowingNAMClassifier",
     "GrowingNAMRegressor",
     "GrowthStoppedWarning",
+    "IgnoredColumnWarning",
     "ImagePatches",
     "ModelFileError",
     "ModelVersionWarning",

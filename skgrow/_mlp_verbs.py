@@ -17,10 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 from skgrow._mlp_events import GrowthStep
 from skgrow._mlp_training import Rows, mean_loss, train_pass
 from skgrow._progress import fit_task
-from skgrow._reading import read, read_first
+from skgrow._reading import n_codes_of, read, read_first
 from skgrow._validation import (
     check_device,
     check_hidden_layers,
+    folds_of,
     stratified_split,
     unchanged_on_error,
 )
@@ -35,6 +36,7 @@ from skgrow.scaling import fit_scaler
 __all__ = ["MLP_CONSTRAINTS", "MLPMixin"]
 
 EARLY_STOPPING_ROWS = 1000  # "auto" holds rows out above this
+N_FOLDS = 5  # each has categories in an order learned from the others
 UNIT = np.sqrt(12)  # the quantile map is uniform on [-0.5, 0.5]; its deviation is then 1
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
@@ -139,7 +141,7 @@ class MLPMixin:
         GrowthStep.of(self)
         check_policy(self.when)
         if fresh:
-            X, y = read_first(self, X, y, sample_weight, classes)
+            X, y = read_first(self, X, y)
             if classes is None:
                 self._learn_target(y, sample_weight)
         else:
@@ -147,9 +149,7 @@ class MLPMixin:
             X = X.astype(self._dtype, copy=False)
         X, y, weight = self._encode(X, y, sample_weight)
         self._check_varied(y, is_whole=hold_out)
-        if fresh:
-            self._start(X, weight)
-        scaled = self._scaled(X)
+        scaled = self._start(X, y, weight) if fresh else self._scaled(X)
         stop = self.early_stopping
         if stop == "auto":
             stop = len(y) > EARLY_STOPPING_ROWS
@@ -158,11 +158,13 @@ class MLPMixin:
         parts = stratified_split(self._strata(y), self.validation_fraction, self._seed)
         return tuple(Rows.of(scaled[p], y[p], weight[p], self.device) for p in parts)
 
-    def _start(self, X, weight):
+    def _start(self, X, y, weight):
+        """A fresh network; the rows, scaled."""
         sizes = check_hidden_layers(self.hidden_layer_sizes)
         random_state = check_random_state(self.random_state)
         self._seed = random_state.randint(2**31 - 1)
-        self._scaler = fit_scaler(X, weight, shared_scale=False)
+        target = self._strata(y)
+        self._scaler = fit_scaler(X, weight, False, target, n_codes_of(self))
         sizes = (X.shape[1], *sizes, self._n_outputs)
         self._network = Perceptron.random(sizes, random_state, X.dtype)
         how = GrowthStep.of(self).how
@@ -170,10 +172,15 @@ class MLPMixin:
             self._network = how.begin(self._network, random_state)
         self.growth_history_, self.loss_curve_, self.validation_curve_ = [], [], []
         self.n_iter_, self.n_training_multiply_adds_ = 0, 0
+        fold = folds_of(len(X), N_FOLDS, self._seed)
+        return self._units(self._scaler.cross_fitted(X, target, weight, fold))
 
     def _scaled(self, X):
+        return self._units(self._scaler.transform(X))
+
+    def _units(self, scaled):
         # Another order in memory would be summed in another order, and round otherwise.
-        return np.ascontiguousarray(self._scaler.transform(X)) * X.dtype.type(UNIT)
+        return np.ascontiguousarray(scaled) * scaled.dtype.type(UNIT)
 
     def _train(self, rows, held_out):
         most = np.inf if self.max_time is None else self.max_time

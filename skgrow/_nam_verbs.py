@@ -109,7 +109,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
             if self.warm_start and hasattr(self, "classes_"):
                 return self._fit_warm(X, y, sample_weight)
             vars(self).pop("_network", None)  # nor is its dtype kept
-            X, y = read_first(self, X, y, sample_weight)
+            X, y = read_first(self, X, y)
             self._learn_target(y, sample_weight)
             X, y, weight = self._encode(X, y, sample_weight)
             self._check_varied(y)
@@ -125,7 +125,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         X, y, weight = self._encode(X, y, sample_weight)
         if fresh:
             self._start(X, y, weight, with_curves=False)
-        self._train(X, y, weight, n_passes=1)
+        self._train(X, y, weight, n_passes=1, fresh=fresh)
         return self
 
     def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.utils import check_array, check_X_y
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
 from skgrow._threads import make_threads_safe
 from skgrow.tables import Table, is_frame
 
-__all__ = ["DTYPES", "read", "read_first"]
+__all__ = ["DTYPES", "n_codes_of", "read", "read_first"]
 
 DTYPES = [np.float64, np.float32]  # float32 stays float32, all else becomes float64
 
 
-def read_first(estimator, X, y, sample_weight=None, classes=None):
+def read_first(estimator, X, y):
     """Checked inputs and labels of a first fit, which learns the table of a frame.
 
     Parameters
@@ -25,9 +25,6 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
         columns are numbers and none is missing.
     X : array-like or frame of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
-    sample_weight : array-like of shape (n_samples,), default=None
-    classes : array-like of shape (n_classes,), default=None
-        All labels there will ever be; those of `y` where nothing is given.
 
     Returns
     -------
@@ -43,7 +40,7 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
     validate_data(estimator, X, skip_check_array=True)
     name = type(estimator).__name__
     _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=name, **numeric)
-    table = Table.of(X, *_marks(estimator, y, classes, sample_weight))
+    table = Table.of(X)
     found = table.transform(X)
     if table.is_plain and not np.isnan(found).any():
         return validate_data(estimator, X, y, dtype=DTYPES, **numeric)
@@ -51,13 +48,11 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
     return check_X_y(found, y, estimator=name, ensure_all_finite="allow-nan")
 
 
-def _marks(estimator, y, classes, sample_weight):
-    """What categories are ordered by, and the weights of the rows."""
-    weight = _check_sample_weight(sample_weight, y)
-    if is_regressor(estimator):
-        return y.astype(np.float64), weight
-    number = np.unique(y if classes is None else classes)
-    return np.searchsorted(number, y).clip(max=len(number) - 1), weight
+def n_codes_of(estimator):
+    """Categories of each column of a fitted table, 0 for a column of numbers."""
+    table = vars(estimator).get("_table")
+    n_columns = estimator.n_features_in_
+    return np.zeros(n_columns, dtype=int) if table is None else table.n_codes
 
 
 def read(estimator, X, y=None, **checks):

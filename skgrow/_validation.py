@@ -186,6 +186,11 @@ def selection_too_small(n_verify, smallest_share, n_tested, delta):
     )
 
 
+def folds_of(n_rows, n_folds, seed):
+    """Number of the fold of each row, `(n_rows,)`; folds are of equal size."""
+    return np.random.RandomState(seed).permutation(n_rows) % n_folds
+
+
 def stratified_split(y, fraction, seed):
     """Row numbers of two parts, the second `fraction` of the rows, both ascending.
 

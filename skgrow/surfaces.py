@@ -56,7 +56,7 @@ class Surfaces:
     values: np.ndarray
 
     @classmethod
-    def flat(cls, pairs, X, sample_weight, n_classes, n_bins):
+    def flat(cls, pairs, X, sample_weight, n_classes, n_bins, categorical=None):
         """Surfaces of value 0, with knots where the rows lie.
 
         Parameters
@@ -69,10 +69,17 @@ class Surfaces:
         n_classes : int
         n_bins : int
             Of a column; one of fewer values has a knot for each.
+        categorical : ndarray of bool of shape (n_features,), default=None
+            Columns of codes, which get a knot for each.
         """
         columns = np.unique(pairs)
+        most = np.full(X.shape[1], n_bins)
+        if categorical is not None:
+            most[categorical] = len(X)
         knots = [
-            np.append(knots_of(X[:, j], sample_weight, n_bins, heavy=HEAVY), np.nan)
+            np.append(
+                knots_of(X[:, j], sample_weight, n_bins, most[j], heavy=HEAVY), np.nan
+            )
             for j in columns
         ]
         start = np.cumsum([0, *map(len, knots)])
