@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
 from skgrow.exceptions import UnseenCategoryWarning
+from skgrow.frames import is_frame, read_columns, shown
 
 __all__ = ["Table", "is_frame"]
 
@@ -22,7 +22,6 @@ __all__ = ["Table", "is_frame"]
 SMOOTHING = 10.0
 # Columns of numbers that float32 holds to the last digit.
 SINGLE = {"float32", "float16", "int16", "int8", "uint16", "uint8", "bool", "boolean"}
-SHOWN = 5  # unseen values that a warning names
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,14 @@ class Table:
         TypeError
             If a column holds dates, complex numbers or values that are no category.
         """
-        names = tuple(str(name) for name in X.columns)
-        found = []
-        for name, column in zip(names, _columns(X), strict=True):
-            numbers, values = _read(name, column)
-            if numbers is None:
-                values = _ordered(name, values, y, sample_weight)
-            found.append(values if numbers is None else None)
-        return cls(names, tuple(found))
+        columns = read_columns(X)
+        return cls(
+            tuple(column.name for column in columns),
+            tuple(
+                None if column.values is None else _ordered(column, y, sample_weight)
+                for column in columns
+            ),
+        )
 
     @property
     def is_plain(self):
@@ -82,87 +81,24 @@ class Table:
         Values of a categorical column that were not seen count as missing, with one
         warning (`UnseenCategoryWarning`).
         """
-        result = np.empty((len(X), len(self.names)), dtype=self._dtype(X))
+        columns = read_columns(X, [values is None for values in self.categories])
+        result = np.empty((len(X), len(columns)), dtype=_dtype(columns))
         unseen = {}
-        columns = zip(self.names, self.categories, _columns(X), strict=True)
-        for j, (name, categories, column) in enumerate(columns):
-            numbers, values = _read(name, column)
-            if categories is None:
-                result[:, j] = _numbers(name, values) if numbers is None else numbers
+        for j, (column, known) in enumerate(zip(columns, self.categories, strict=True)):
+            if known is None:
+                result[:, j] = column.numbers
                 continue
-            if numbers is not None:
-                values = _as_objects(numbers)
-            result[:, j], others = _codes(values, categories)
+            result[:, j], others = _codes(column.values, known)
             if others:
-                unseen[name] = others
+                unseen[column.name] = others
         if unseen:
             _warn_unseen(unseen)
         return result
 
-    def _dtype(self, X):
-        columns = zip(_columns(X), self.categories, strict=True)
-        kinds = {str(c.dtype).lower() for c, values in columns if values is None}
-        return np.float32 if "float32" in kinds and kinds <= SINGLE else np.float64
 
-
-def is_frame(X):
-    """Whether `X` is a frame of pandas or polars."""
-    return hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "get_columns"))
-
-
-def _columns(X):
-    """The columns of a frame, one after the other."""
-    if hasattr(X, "get_columns"):  # polars
-        return X.get_columns()
-    return (X.iloc[:, j] for j in range(X.shape[1]))
-
-
-def _read(name, column):
-    """Numbers, or None and the values as objects, None where missing."""
-    if hasattr(column, "is_null"):  # polars
-        kind = column.dtype
-        if kind.is_numeric() or str(kind) == "Boolean":
-            return column.cast(float).to_numpy(), None
-        _refuse(name, column.dtype, kind.is_temporal() or kind.is_nested())
-        return None, np.array(column.to_list(), dtype=object)
-    kind = getattr(column.dtype, "kind", "O")
-    if kind in "biuf":
-        return column.to_numpy(dtype=np.float64, na_value=np.nan), None
-    _refuse(name, column.dtype, kind in "mMc")
-    values = column.astype(object).to_numpy(copy=True)
-    values[column.isna().to_numpy()] = None
-    if column.dtype == object and _are_numbers(values):
-        return _numbers(name, values), None
-    return None, values
-
-
-def _refuse(name, dtype, is_wrong):
-    if is_wrong:
-        raise TypeError(
-            f"column {name!r} is of type {dtype}, which is neither a number nor a "
-            "category; turn it into numbers (a date into days, for example) or drop it."
-        )
-
-
-def _are_numbers(values):
-    """Whether objects are numbers (or missing), and at least one is there."""
-    kinds = {type(value) for value in values} - {type(None)}
-    return bool(kinds) and all(issubclass(k, Real) and k is not bool for k in kinds)
-
-
-def _numbers(name, values):
-    """Objects of a column that held numbers, as those of a single row often are."""
-    if not all(value is None or isinstance(value, Real) for value in values):
-        raise TypeError(
-            f"column {name!r} held numbers in fit; now it holds {_shown(values)}."
-        )
-    return np.array([np.nan if value is None else float(value) for value in values])
-
-
-def _as_objects(numbers):
-    values = numbers.astype(object)
-    values[np.isnan(numbers)] = None
-    return values
+def _dtype(columns):
+    kinds = {column.dtype_name for column in columns if column.numbers is not None}
+    return np.float32 if "float32" in kinds and kinds <= SINGLE else np.float64
 
 
 def _codes(values, categories):
@@ -173,22 +109,21 @@ def _codes(values, categories):
     return codes, lost
 
 
-def _ordered(name, values, y, sample_weight):
+def _ordered(column, y, sample_weight):
     """Distinct values of a column, in the order of the mean target or mixture of classes.
 
     The smoothed shares of the classes, less those of all rows, are projected on the
     direction in which they differ most; with two classes that is the share of one.
+    Values of an ordered categorical keep their order.
     """
-    try:
-        distinct = sorted({v for v in values if v is not None}, key=_sorted_as)
-        place = {value: code for code, value in enumerate(distinct)}
-        known = np.array([value is not None for value in values])
-        code = np.array([place[v] for v in values[known]], dtype=np.int64)
-    except TypeError as error:
-        raise TypeError(
-            f"column {name!r} holds values that are no categories ({error}): "
-            f"{_shown(values)}."
-        ) from error
+    values = column.values
+    distinct = sorted({v for v in values if v is not None}, key=_sorted_as)
+    if column.levels is not None:
+        there = set(distinct)
+        return np.array([v for v in column.levels if v in there], dtype=object)
+    place = {value: code for code, value in enumerate(distinct)}
+    known = np.array([value is not None for value in values])
+    code = np.array([place[v] for v in values[known]], dtype=np.int64)
     y, weight = y[known], sample_weight[known]
     size = np.bincount(code, weights=weight, minlength=len(distinct))[:, None]
     if y.dtype.kind == "i":
@@ -212,13 +147,9 @@ def _sorted_as(value):
     return str(type(value)), str(value)
 
 
-def _shown(values):
-    return ", ".join(repr(v) for v in [v for v in values if v is not None][:SHOWN])
-
-
 def _warn_unseen(unseen):
     named = "; ".join(
-        f"{name!r}: {_shown(sorted(others, key=_sorted_as))}"
+        f"{name!r}: {shown(sorted(others, key=_sorted_as))}"
         for name, others in unseen.items()
     )
     warnings.warn(
