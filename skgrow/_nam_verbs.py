@@ -87,8 +87,9 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Inputs on any scale. Columns of a frame may hold text, categories and
-            booleans too, and gaps; without `ImagePatches`.
+            Inputs on any scale, NaN where a value is missing. Columns of a frame or of
+            an array of objects may hold text, categories and booleans too;
+            neither with `ImagePatches`.
         y : array-like of shape (n_samples,)
             Class labels of any kind, or finite numbers for a regressor.
         sample_weight : array-like of shape (n_samples,), default=None

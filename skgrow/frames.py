@@ -6,6 +6,7 @@ a column of numbers, and so is one of decimals.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,8 +14,18 @@ from numbers import Real
 
 import narwhals as nw
 import numpy as np
+from scipy import sparse
 
-__all__ = ["SHOWN", "Column", "as_objects", "is_frame", "read_columns", "shown"]
+__all__ = [
+    "SHOWN",
+    "Column",
+    "as_objects",
+    "is_frame",
+    "is_tabular",
+    "opened",
+    "read_columns",
+    "shown",
+]
 
 SHOWN = 5  # values that a message names
 # A leading zero marks a code, such as the postcode "02139"; float() would also take
@@ -23,7 +34,18 @@ NUMBER = re.compile(
     r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 )
 CATEGORY = (str, bool, np.bool_, Real, Decimal)  # kinds of values that are told apart
+PLAIN = {str, bool, int, type(None)}  # of these, what is as it shall be
 GAPS = {"NoneType", "NAType", "NaTType"}  # kinds of what stands for a missing value
+
+# Their rows are in no order that those of y could follow, or on many machines.
+LAZY = (
+    nw.dependencies.is_dask_dataframe,
+    nw.dependencies.is_duckdb_relation,
+    nw.dependencies.is_ibis_table,
+    nw.dependencies.is_pyspark_connect_dataframe,
+    nw.dependencies.is_pyspark_dataframe,
+    nw.dependencies.is_sqlframe_dataframe,
+)
 
 
 @dataclass(frozen=True)
@@ -51,9 +73,88 @@ class Column:
     dtype_name: str
 
 
+def opened(X, name="X"):
+    """What the user passed, in memory; lists as arrays, gaps of a masked array as NaN.
+
+    Parameters
+    ----------
+    X : frame, array-like or anything else
+    name : str, default="X"
+        Of the argument, for messages.
+
+    Returns
+    -------
+    X : frame, ndarray or anything else
+
+    Raises
+    ------
+    TypeError
+        If it is sparse, or a lazy frame whose rows are not in memory.
+    ValueError
+        If columns of a frame have the same name.
+    """
+    if sparse.issparse(X):
+        raise TypeError(
+            f"{name} is sparse, a {type(X).__name__} of shape {X.shape}, but dense data "
+            f"is required: pass {name}.toarray()."
+        )
+    if is_frame(X):
+        X = nw.to_native(X, pass_through=True)
+        _names(X, name)
+        return X
+    if isinstance(X, (list, tuple)):
+        return _of_list(X)
+    if np.ma.is_masked(X) and X.dtype.kind in "biuf":
+        dtype = X.dtype if X.dtype.kind == "f" else np.float64
+        return X.astype(dtype).filled(np.nan)
+    return _collected(nw.to_native(X, pass_through=True), name)
+
+
 def is_frame(X):
     """Whether `X` is a frame in memory, of any library that narwhals knows."""
     return nw.dependencies.is_into_dataframe(X)
+
+
+def is_tabular(X):
+    """Whether columns of `X` may differ: a frame, or an array that may hold text."""
+    if is_frame(X):
+        return True
+    return isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OUS"
+
+
+def _of_list(X):
+    try:
+        found = np.asarray(X)
+    except ValueError:  # rows of several lengths, which scikit-learn tells
+        return X
+    # Beside text numpy would make text of numbers and gaps.
+    return np.asarray(X, dtype=object) if found.dtype.kind in "US" else found
+
+
+def _collected(X, name):
+    """A lazy frame in memory, where that keeps the order of its rows."""
+    if nw.dependencies.is_polars_lazyframe(X):
+        return opened(X.collect(), name)
+    if any(is_lazy(X) for is_lazy in LAZY):
+        kind = type(X)
+        library = kind.__module__.split(".")[0]
+        raise TypeError(
+            f"{name} is a {kind.__name__} of {library}, whose rows are not in memory; "
+            "collect it first, as X.compute() does in dask."
+        )
+    return X
+
+
+def _names(X, argument="X"):
+    """Names of the columns of a frame, no two alike."""
+    names = list(getattr(X, "column_names", X.columns))  # the former in pyarrow
+    if len(set(names)) < len(names):
+        again = sorted({repr(str(name)) for name in names if names.count(name) > 1})
+        raise ValueError(
+            f"{argument} has more than one column of the name {', '.join(again)}; rename "
+            "or drop all but one."
+        )
+    return names
 
 
 def read_columns(X, are_numbers=None):
@@ -87,13 +188,7 @@ def read_columns(X, are_numbers=None):
 
 
 def _of_frame(X):
-    names = list(getattr(X, "column_names", X.columns))  # the former in pyarrow
-    if len(set(names)) < len(names):
-        again = sorted({str(name) for name in names if names.count(name) > 1})
-        raise ValueError(
-            f"X has more than one column of the name {', '.join(map(repr, again))}; "
-            "rename or drop all but one."
-        )
+    names = _names(X)
     columns = nw.from_native(X, eager_only=True).iter_columns()
     return [_of_series(str(n), c) for n, c in zip(names, columns, strict=True)]
 
@@ -144,27 +239,23 @@ def _decided(column, is_text, wanted):
 
 
 def _categories(name, values):
-    """Values as an array of objects, None where missing."""
-    values = np.fromiter(values, dtype=object, count=len(values))
-    for value in values if set(map(type, values)) - {str, bool, int} else ():
-        if not (isinstance(value, CATEGORY) or _is_missing(value)):
-            raise TypeError(
-                f"column {name!r} holds values that are no categories, such as {value!r} "
-                f"of type {type(value).__name__}; an argument must be a string, a bool "
-                "or a number. Turn the column into text or numbers, or drop it."
-            )
-    return _plain(values)
-
-
-def _plain(values):
-    """Values as those kinds that a file can hold, None where missing."""
-    if set(map(type, values)) <= {str, bool, int}:
-        return values
-    plain = map(_plain_value, values)
+    """Values as an array of those kinds that a file can hold, None where missing."""
+    kinds = set(map(type, values))  # few, where values are many
+    wrong = {k for k in kinds if not (issubclass(k, CATEGORY) or k.__name__ in GAPS)}
+    if wrong:
+        value = next(value for value in values if type(value) in wrong)
+        raise TypeError(
+            f"column {name!r} holds values that are no categories, such as {value!r} of "
+            f"type {type(value).__name__}; an argument must be a string, a bool or a "
+            "number. Turn the column into text or numbers, or drop it."
+        )
+    plain = values if kinds <= PLAIN else map(_plain, values)
     return np.fromiter(plain, dtype=object, count=len(values))
 
 
-def _plain_value(value):
+def _plain(value):
+    if type(value) in PLAIN:
+        return value
     if _is_missing(value):
         return None
     if isinstance(value, (np.bool_, np.integer)):
@@ -180,15 +271,18 @@ def _is_missing(value):
 
 def _are_numbers(values):
     """Whether all values are numbers, as such or as text, and at least one is there."""
-    found = {v for v in values if v is not None and not _is_blank(v)}
+    if bool in set(map(type, values)):
+        return False
+    found = [v for v in set(values) if not (v is None or _is_blank(v))]
     return bool(found) and all(map(_is_number, found))
 
 
 def _is_number(value):
-    if isinstance(value, str):
-        text = value.strip()
-        return NUMBER.fullmatch(text) is not None and np.isfinite(float(text))
-    return not isinstance(value, (bool, np.bool_))
+    """Of all that is neither a bool nor missing."""
+    if not isinstance(value, str):
+        return True
+    text = value.strip()
+    return NUMBER.fullmatch(text) is not None and math.isfinite(float(text))
 
 
 def _is_blank(value):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["PixelScaler", "QuantileScaler", "fit_scaler"]
+__all__ = ["PixelScaler", "QuantileScaler", "check_pixels", "fit_scaler"]
 
 MISSING = -0.75  # beside the box [-0.5, 0.5], near enough to be learned
 N_KNOTS = 129  # knots of the quantile map; finer steps hold under 1 % of the rows
@@ -98,13 +98,9 @@ def fit_scaler(X, sample_weight, shared_scale):
         If pixels are missing.
     """
     if shared_scale:
+        check_pixels(X)
         # Halved before adding: the sum of two huge values would overflow.
         low, high = float(X.min()) / 2, float(X.max()) / 2
-        if np.isnan(low):
-            raise ValueError(
-                "X holds missing values, which only a table may have; image regions "
-                "need a number for every pixel."
-            )
         return PixelScaler(low + high, 2 * (high - low) or 1.0)
     step = -(-len(X) // MAX_QUANTILE_ROWS)
     rows, weight = X[::step], sample_weight[::step].astype(np.float64)
@@ -115,6 +111,15 @@ def fit_scaler(X, sample_weight, shared_scale):
             knots[:, j] = _quantiles(column[there], weight[there])
     some = np.isnan(X).any(axis=0)
     return QuantileScaler(knots, np.where(some, MISSING, 0).astype(X.dtype))
+
+
+def check_pixels(X):
+    """Raise ValueError if a pixel is missing."""
+    if np.isnan(X.min()):
+        raise ValueError(
+            "X holds missing values (NaN), which only a table may have; image regions "
+            "need a number for every pixel."
+        )
 
 
 def _quantiles(x, sample_weight):

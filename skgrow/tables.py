@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from skgrow.exceptions import UnseenCategoryWarning
-from skgrow.frames import is_frame, read_columns, shown
+from skgrow.frames import read_columns, shown
 
-__all__ = ["Table", "is_frame"]
+__all__ = ["Table", "plain_numbers"]
 
 # Rows of the mean mixture of classes that are added to those of each category: the few
 # rows of a rare one say little about it.
@@ -46,7 +46,7 @@ class Table:
 
         Parameters
         ----------
-        X : pandas.DataFrame or polars.DataFrame of shape (n_samples, n_features)
+        X : frame or ndarray of object of shape (n_samples, n_features)
         y : ndarray of shape (n_samples,)
             Class numbers, or targets of a regressor.
         sample_weight : ndarray of shape (n_samples,)
@@ -94,6 +94,15 @@ class Table:
         if unseen:
             _warn_unseen(unseen)
         return result
+
+
+def plain_numbers(X):
+    """Numbers `(n_samples, n_features)` of a table in which `fit` saw nothing else."""
+    columns = read_columns(X, [True] * X.shape[1])
+    result = np.empty((len(X), len(columns)), dtype=_dtype(columns))
+    for j, column in enumerate(columns):
+        result[:, j] = column.numbers
+    return result
 
 
 def _dtype(columns):
