@@ -88,8 +88,10 @@ def _one_column(estimator, y):
 
 
 def _shape(y):
+    if not isinstance(y, (list, tuple)):
+        return tuple(getattr(y, "shape", None) or ())
     try:
-        return tuple(getattr(y, "shape", None) or np.shape(y))
+        return np.shape(y)
     except ValueError:  # rows of several lengths, which scikit-learn tells
         return ()
 

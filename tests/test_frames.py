@@ -149,7 +149,7 @@ def test_ordered_categoricals_say_their_order():
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_decimals_are_numbers(library):
-    column = one([Decimal("1.5"), None, Decimal(2)], LIBRARIES[library])
+    column = one([Decimal("1.5"), None, Decimal("2.0")], LIBRARIES[library])
     np.testing.assert_array_equal(column.numbers, [1.5, np.nan, 2])
 
 
