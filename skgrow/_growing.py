@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite
 
 from skgrow._progress import CallbackSupportMixin, fit_task
+from skgrow._reading import check_gaps
 from skgrow._validation import (
     check_labels,
     check_weights,
@@ -106,12 +107,9 @@ class GrowingMixin(CallbackSupportMixin):
         rows = self._affordable(X, y)
         if len(rows) < len(y):  # of a memory map, no other row is touched
             X, y, weight = X[rows], y[rows], weight[rows]
-        assert_all_finite(
-            X,
-            allow_nan=vars(self).get("_table") is not None,
-            estimator_name=type(self).__name__,
-            input_name="X",
-        )
+        name = type(self).__name__
+        assert_all_finite(X, allow_nan=True, estimator_name=name, input_name="X")
+        check_gaps(self, X)
         file, progress, n_before = None, None, self.n_branches_
         if checkpoint is not None:
             file = _checkpoint(checkpoint, self, (X, y, weight), n_branches, targets)

@@ -99,8 +99,8 @@ class MLPMixin:
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Inputs on any scale. Columns of a frame may hold text, categories and
-            booleans too, and gaps.
+            Inputs on any scale, NaN where a value is missing. Columns of a frame or of
+            an array of objects may hold text, categories and booleans too.
         y : array-like of shape (n_samples,)
             Class labels of any kind, or finite numbers for a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -141,7 +141,7 @@ class MLPMixin:
         GrowthStep.of(self)
         check_policy(self.when)
         if fresh:
-            X, y = read_first(self, X, y)
+            X, y = read_first(self, X, y, sample_weight, classes)
             if classes is None:
                 self._learn_target(y, sample_weight)
         else:

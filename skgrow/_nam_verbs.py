@@ -87,8 +87,9 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Inputs on any scale. Columns of a frame may hold text, categories and
-            booleans too, and gaps; without `ImagePatches`.
+            Inputs on any scale, NaN where a value is missing. Columns of a frame or of
+            an array of objects may hold text, categories and booleans too;
+            neither with `ImagePatches`.
         y : array-like of shape (n_samples,)
             Class labels of any kind, or finite numbers for a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -109,7 +110,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
             if self.warm_start and hasattr(self, "classes_"):
                 return self._fit_warm(X, y, sample_weight)
             vars(self).pop("_network", None)  # nor is its dtype kept
-            X, y = read_first(self, X, y)
+            X, y = read_first(self, X, y, sample_weight)
             self._learn_target(y, sample_weight)
             X, y, weight = self._encode(X, y, sample_weight)
             self._check_varied(y)

@@ -1,51 +1,107 @@
-"""Reading what the user passes in: arrays as they are, frames through their table."""
+"""Reading what the user passes in: arrays as they are, tables by their columns."""
 
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import is_regressor
+from scipy import sparse
+from sklearn.base import is_classifier, is_regressor
 from sklearn.utils import check_array, check_X_y
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from skgrow._threads import make_threads_safe
-from skgrow.tables import Table, is_frame
+from skgrow._validation import check_labels, check_weights
+from skgrow.frames import is_tabular, opened
+from skgrow.regions import ImagePatches
+from skgrow.scaling import PixelScaler, check_pixels
+from skgrow.tables import Table, plain_numbers
 
-__all__ = ["DTYPES", "n_codes_of", "read", "read_first"]
+__all__ = ["DTYPES", "check_gaps", "is_for_pixels", "n_codes_of", "read", "read_first"]
 
 DTYPES = [np.float64, np.float32]  # float32 stays float32, all else becomes float64
+FINITE = {"ensure_all_finite": "allow-nan"}
 
 
-def read_first(estimator, X, y):
-    """Checked inputs and labels of a first fit, which learns the table of a frame.
+def read_first(estimator, X, y, sample_weight=None, classes=None):
+    """Checked inputs and labels of a first fit, which learns the table.
+
+    Labels and weights are checked before anything is learned from them.
 
     Parameters
     ----------
     estimator : estimator
         Gets `n_features_in_`, `feature_names_in_` and `_table`, which is None where all
-        columns are numbers and none is missing.
+        columns are numbers.
     X : array-like or frame of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
+    sample_weight : array-like of shape (n_samples,), default=None
+    classes : array-like of shape (n_classes,), default=None
+        All labels there will ever be; those of `y` where nothing is given.
 
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
-        NaN where a frame has no value.
+        NaN where a value is missing.
     y : ndarray of shape (n_samples,)
     """
     make_threads_safe()
     estimator._table = None
-    numeric = {"y_numeric": is_regressor(estimator)}
-    if not is_frame(X) or not len(X) or not X.shape[1]:
-        return validate_data(estimator, X, y, dtype=DTYPES, **numeric)
-    validate_data(estimator, X, skip_check_array=True)
-    name = type(estimator).__name__
-    _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=name, **numeric)
-    table = Table.of(X)
-    found = table.transform(X)
-    if table.is_plain and not np.isnan(found).any():
-        return validate_data(estimator, X, y, dtype=DTYPES, **numeric)
-    estimator._table = table
-    return check_X_y(found, y, estimator=name, ensure_all_finite="allow-nan")
+    X, y = opened(X), _one_column(estimator, y)
+    name, numeric = type(estimator).__name__, is_regressor(estimator)
+    if is_tabular(X) and len(X) and X.shape[1]:
+        validate_data(estimator, X, skip_check_array=True)
+        _, y = check_X_y(np.zeros((len(X), 1)), y, estimator=name, y_numeric=numeric)
+        _check_before_learning(estimator, y, sample_weight, classes)
+        table = Table.of(X)
+        X = check_array(table.transform(X), estimator=name, input_name="X", **FINITE)
+        estimator._table = None if table.is_plain else table
+    else:
+        X, y = validate_data(
+            estimator, X, y, dtype=DTYPES, y_numeric=numeric, **FINITE
+        )  # fmt: skip
+        _check_before_learning(estimator, y, sample_weight, classes)
+    if is_for_pixels(estimator):
+        check_pixels(X)
+    return X, y
+
+
+def is_for_pixels(estimator):
+    """Whether the parameters ask for pixels, none of which may be missing."""
+    return isinstance(getattr(estimator, "regions", None), ImagePatches)
+
+
+def _one_column(estimator, y):
+    """Labels as they are, or an error that says what to do with several columns."""
+    if sparse.issparse(y):
+        raise TypeError("y is sparse; pass a dense column, as y.toarray().ravel() is.")
+    y = y if isinstance(y, (list, tuple)) else opened(y, "y")
+    shape = _shape(y)
+    if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
+        cure = "MultiOutputRegressor"
+        if is_classifier(estimator):
+            cure = "MultiOutputClassifier, or take y.argmax(axis=1) where it is one-hot"
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {shape} instead. Pass one "
+            f"column; for several targets use sklearn.multioutput.{cure}."
+        )
+    return y
+
+
+def _shape(y):
+    if not isinstance(y, (list, tuple)):
+        return tuple(getattr(y, "shape", None) or ())
+    try:
+        return np.shape(y)
+    except ValueError:  # rows of several lengths, which scikit-learn tells
+        return ()
+
+
+def _check_before_learning(estimator, y, sample_weight, classes):
+    if is_classifier(estimator):
+        check_classification_targets(y)
+    if classes is not None:
+        check_labels(y, np.asarray(classes))
+    check_weights(sample_weight, getattr(estimator, "class_weight", None), y, y)
 
 
 def n_codes_of(estimator):
@@ -61,26 +117,41 @@ def read(estimator, X, y=None, **checks):
     Raises
     ------
     ValueError
-        As scikit-learn's `validate_data`, and if the model knows categories and `X` is
-        no frame.
+        As scikit-learn's `validate_data`, if pixels are missing, and if the model knows
+        categories and `X` is an array of numbers.
     """
     make_threads_safe()
-    table = vars(estimator).get("_table")
+    X, y = opened(X), None if y is None else _one_column(estimator, y)
+    checks = {**FINITE, **checks, "estimator": estimator}
     labels = {} if y is None else {"y": y, "y_numeric": is_regressor(estimator)}
-    if table is None:
-        return validate_data(estimator, X, **labels, dtype=DTYPES, reset=False, **checks)
-    checks = {"ensure_all_finite": "allow-nan", **checks}
-    if not is_frame(X):
-        if not table.is_plain:
-            raise ValueError(
-                f"{type(estimator).__name__} was fitted on a frame with categories; "
-                f"pass a frame with the same columns, got a {type(X).__name__}."
-            )
-        return validate_data(estimator, X, **labels, dtype=DTYPES, reset=False, **checks)
-    validate_data(estimator, X, reset=False, skip_check_array=True)
-    found, name = table.transform(X), type(estimator).__name__
-    if y is None:
-        return check_array(found, estimator=name, **checks)
-    return check_X_y(
-        found, y, estimator=name, y_numeric=is_regressor(estimator), **checks
-    )
+    if is_tabular(X) and len(X):
+        validate_data(estimator, X, reset=False, skip_check_array=True)
+        table = vars(estimator).get("_table")
+        found = plain_numbers(X) if table is None else table.transform(X)
+        check = check_array if y is None else check_X_y
+        result = check(found, **labels, **checks)
+    else:
+        checks.pop("estimator")
+        _check_no_categories(estimator, X)
+        result = validate_data(
+            estimator, X, **labels, dtype=DTYPES, reset=False, **checks
+        )
+    if checks["ensure_all_finite"]:
+        check_gaps(estimator, result if y is None else result[0])
+    return result
+
+
+def _check_no_categories(estimator, X):
+    table = vars(estimator).get("_table")
+    if not (table is None or table.is_plain):
+        raise ValueError(
+            f"{type(estimator).__name__} was fitted on a table with categories; pass a "
+            "frame with the same columns, or an array of objects, got a "
+            f"{type(X).__name__} of numbers."
+        )
+
+
+def check_gaps(estimator, X):
+    """Raise ValueError if a fitted model of pixels gets rows with gaps."""
+    if isinstance(vars(estimator).get("_scaler"), PixelScaler):
+        check_pixels(X)

@@ -267,7 +267,7 @@ class ElectionTransferClassifier(
             If fewer than `n_branches` were elected; the message says why.
         """
         with unchanged_on_error(self):
-            X, y = read_first(self, X, y)
+            X, y = read_first(self, X, y, sample_weight)
             check_classification_targets(y)
             self.classes_ = np.unique(y)
             self._forget()
@@ -304,7 +304,7 @@ class ElectionTransferClassifier(
                 )
             fresh = _check_partial_fit_first_call(self, classes)
             if fresh:
-                X, y = read_first(self, X, y)
+                X, y = read_first(self, X, y, sample_weight, self.classes_)
                 self._forget()
                 self._first_election(X, y, sample_weight)
                 return self

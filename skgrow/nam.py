@@ -290,7 +290,7 @@ class GrowingNAMClassifier(
                 )
             fresh = _check_partial_fit_first_call(self, classes)
             if fresh:
-                X, y = read_first(self, X, y)
+                X, y = read_first(self, X, y, sample_weight, self.classes_)
             else:
                 X, y = read(self, X, y)
             return self._one_pass(X, y, sample_weight, fresh)

@@ -241,7 +241,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         with unchanged_on_error(self):
             fresh = "_network" not in vars(self)
             if fresh:
-                X, y = read_first(self, X, y)
+                X, y = read_first(self, X, y, sample_weight)
                 self._learn_target(y, sample_weight)
             else:
                 X, y = read(self, X, y)

@@ -13,7 +13,7 @@ import numpy as np
 
 from skgrow.category_order import category_positions
 
-__all__ = ["PixelScaler", "QuantileScaler", "fit_scaler"]
+__all__ = ["PixelScaler", "QuantileScaler", "check_pixels", "fit_scaler"]
 
 MISSING = -0.75  # beside the box [-0.5, 0.5], near enough to be learned
 N_KNOTS = 129  # knots of the quantile map; finer steps hold under 1 % of the rows
@@ -220,6 +220,15 @@ def fit_scaler(X, sample_weight, shared_scale, y=None, n_codes=None):
     start = np.cumsum([0, *n_codes])
     scaler = replace(scaler, start=start, positions=np.zeros(start[-1], X.dtype))
     return scaler.with_order(X, y, sample_weight)
+
+
+def check_pixels(X):
+    """Raise ValueError if a pixel is missing."""
+    if np.isnan(X.min()):
+        raise ValueError(
+            "X holds missing values (NaN), which only a table may have; image regions "
+            "need a number for every pixel."
+        )
 
 
 def _quantiles(x, sample_weight):

@@ -11,23 +11,21 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
 from skgrow.exceptions import IgnoredColumnWarning, UnseenCategoryWarning
+from skgrow.frames import read_columns, shown
 
-__all__ = ["Table", "is_frame"]
+__all__ = ["Table", "plain_numbers"]
 
-# Of a column of more values, those of few rows are pooled: EBM's least number of rows a
-# leaf is 2 to 4, and twice as many as that leave a mean with some worth.
+# Of a column of more values, those of fewer rows are pooled.
 MANY_VALUES, RARE_ROWS = 16, 10
 # A column is left out whose values hardly repeat: values that are not rare hold less than
 # this share of its rows, and a value has fewer rows than that on average.
 LEAST_SHARE, HARDLY = 0.1, 3.0
 # Columns of numbers that float32 holds to the last digit.
 SINGLE = {"float32", "float16", "int16", "int8", "uint16", "uint8", "bool", "boolean"}
-SHOWN = 5  # unseen values that a warning names
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Table:
 
         Parameters
         ----------
-        X : pandas.DataFrame or polars.DataFrame of shape (n_samples, n_features)
+        X : frame or ndarray of object of shape (n_samples, n_features)
 
         Returns
         -------
@@ -78,22 +76,21 @@ class Table:
         IgnoredColumnWarning
             If columns are left out.
         """
-        names = tuple(str(name) for name in X.columns)
-        found = [_known(*pair) for pair in zip(names, _columns(X), strict=True)]
-        categories, rare, ordered = zip(*found, strict=True)
+        columns = read_columns(X)
+        names = tuple(column.name for column in columns)
+        categories, rare, ordered = zip(*map(_known, columns), strict=True)
         lost = [
             name
             for name, kept, pooled in zip(names, categories, rare, strict=True)
-            if kept is not None and not len(kept) and len(pooled)
+            if pooled is not None and not len(kept)
         ]
         if lost:
             _warn_ignored(lost)
-        none = np.zeros(0, dtype=object)
-        rare = [
-            none if kept is None or not len(kept) else pooled
+        rare = tuple(
+            pooled if pooled is not None and len(kept) else np.zeros(0, dtype=object)
             for kept, pooled in zip(categories, rare, strict=True)
-        ]
-        return cls(names, tuple(categories), tuple(rare), tuple(ordered))
+        )
+        return cls(names, categories, rare, ordered)
 
     @property
     def n_codes(self):
@@ -101,7 +98,7 @@ class Table:
         return np.array(
             [
                 0 if kept is None or is_ordered else len(kept) + (len(rare) > 0)
-                for kept, rare, is_ordered in self._columns()
+                for kept, rare, is_ordered in self._each()
             ]
         )
 
@@ -112,10 +109,10 @@ class Table:
             None
             if kept is None
             else [*kept.tolist(), *[f"{len(rare)} rare values"] * (len(rare) > 0)]
-            for kept, rare, _ in self._columns()
+            for kept, rare, _ in self._each()
         )
 
-    def _columns(self):
+    def _each(self):
         """Categories, rare values and whether they are ordered, of each column."""
         n_columns, none = len(self.names), np.zeros(0, dtype=object)
         rare = self.rare or (none,) * n_columns  # files before there were any
@@ -134,90 +131,34 @@ class Table:
         Values of a categorical column that were not seen count as missing, with one
         warning (`UnseenCategoryWarning`).
         """
-        result = np.empty((len(X), len(self.names)), dtype=self._dtype(X))
+        columns = read_columns(X, [values is None for values in self.categories])
+        result = np.zeros((len(X), len(columns)), dtype=_dtype(columns))
         unseen = {}
-        columns = zip(self.names, self._columns(), _columns(X), strict=True)
-        for j, (name, (categories, rare, _), column) in enumerate(columns):
-            numbers, values = _read(name, column)
+        for j, (column, known) in enumerate(zip(columns, self._each(), strict=True)):
+            categories, rare, _ = known
             if categories is None:
-                result[:, j] = _numbers(name, values) if numbers is None else numbers
-                continue
-            if not len(categories):
-                result[:, j] = 0
-                continue
-            if numbers is not None:
-                values = _as_objects(numbers)
-            result[:, j], others = _codes(values, categories, rare)
-            if others:
-                unseen[name] = others
+                result[:, j] = column.numbers
+            elif len(categories):  # others are left out
+                result[:, j], others = _codes(column.values, categories, rare)
+                if others:
+                    unseen[column.name] = others
         if unseen:
             _warn_unseen(unseen)
         return result
 
-    def _dtype(self, X):
-        columns = zip(_columns(X), self.categories, strict=True)
-        kinds = {str(c.dtype).lower() for c, values in columns if values is None}
-        return np.float32 if "float32" in kinds and kinds <= SINGLE else np.float64
+
+def plain_numbers(X):
+    """Numbers `(n_samples, n_features)` of a table in which `fit` saw nothing else."""
+    columns = read_columns(X, [True] * X.shape[1])
+    result = np.empty((len(X), len(columns)), dtype=_dtype(columns))
+    for j, column in enumerate(columns):
+        result[:, j] = column.numbers
+    return result
 
 
-def is_frame(X):
-    """Whether `X` is a frame of pandas or polars."""
-    return hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "get_columns"))
-
-
-def _columns(X):
-    """The columns of a frame, one after the other."""
-    if hasattr(X, "get_columns"):  # polars
-        return X.get_columns()
-    return (X.iloc[:, j] for j in range(X.shape[1]))
-
-
-def _read(name, column):
-    """Numbers, or None and the values as objects, None where missing."""
-    if hasattr(column, "is_null"):  # polars
-        kind = column.dtype
-        if kind.is_numeric() or str(kind) == "Boolean":
-            return column.cast(float).to_numpy(), None
-        _refuse(name, column.dtype, kind.is_temporal() or kind.is_nested())
-        return None, np.array(column.to_list(), dtype=object)
-    kind = getattr(column.dtype, "kind", "O")
-    if kind in "biuf":
-        return column.to_numpy(dtype=np.float64, na_value=np.nan), None
-    _refuse(name, column.dtype, kind in "mMc")
-    values = column.astype(object).to_numpy(copy=True)
-    values[column.isna().to_numpy()] = None
-    if column.dtype == object and _are_numbers(values):
-        return _numbers(name, values), None
-    return None, values
-
-
-def _refuse(name, dtype, is_wrong):
-    if is_wrong:
-        raise TypeError(
-            f"column {name!r} is of type {dtype}, which is neither a number nor a "
-            "category; turn it into numbers (a date into days, for example) or drop it."
-        )
-
-
-def _are_numbers(values):
-    """Whether objects are numbers (or missing), and at least one is there."""
-    kinds = {type(value) for value in values} - {type(None)}
-    return bool(kinds) and all(issubclass(k, Real) and k is not bool for k in kinds)
-
-
-def _numbers(name, values):
-    """Objects of a column that held numbers, as those of a single row often are."""
-    if not all(value is None or isinstance(value, Real) for value in values):
-        raise TypeError(
-            f"column {name!r} held numbers in fit; now it holds {_shown(values)}."
-        )
-    return np.array([np.nan if value is None else float(value) for value in values])
-
-
-def _as_objects(numbers):
-    values = numbers.astype(object)
-    values[np.isnan(numbers)] = None
-    return values
+def _dtype(columns):
+    kinds = {column.dtype_name for column in columns if column.numbers is not None}
+    return np.float32 if "float32" in kinds and kinds <= SINGLE else np.float64
 
 
 def _codes(values, categories, rare):
@@ -229,34 +170,30 @@ def _codes(values, categories, rare):
     return codes, lost
 
 
-def _known(name, column):
-    """Categories, rare values and whether they have an order, of one column."""
-    none = np.zeros(0, dtype=object)
-    numbers, values = _read(name, column)
-    if numbers is not None:
-        return None, none, False
-    distinct, count = _counted(name, values)
+def _known(column):
+    """Categories of a column, rare values or None, and whether they have an order."""
+    if column.values is None:
+        return None, None, False
+    distinct, count = _counted(column)
+    if column.levels is not None:
+        return distinct, None, True
     if len(distinct) <= MANY_VALUES:
-        return distinct, none, False
+        return distinct, None, False
     is_rare = count < RARE_ROWS
     hardly_repeat = count[~is_rare].sum() < LEAST_SHARE * count.sum()
     if hardly_repeat and count.sum() < HARDLY * len(distinct):
-        return none, distinct, False
-    if is_rare.sum() == 1:  # alone, it is what it is
-        is_rare[:] = False
+        return distinct[:0], distinct, False
+    if is_rare.sum() < 2:  # alone, it is what it is
+        return distinct, None, False
     return distinct[~is_rare], distinct[is_rare], False
 
 
-def _counted(name, values):
-    """Distinct values of a column, sorted, and how many rows have each."""
-    try:
-        rows = Counter(value for value in values if value is not None)
-        known = sorted(rows, key=_sorted_as)
-    except TypeError as error:
-        raise TypeError(
-            f"column {name!r} holds values that are no categories ({error}): "
-            f"{_shown(values)}."
-        ) from error
+def _counted(column):
+    """Values of a column in the order of their codes, and how many rows have each."""
+    rows = Counter(value for value in column.values if value is not None)
+    known = sorted(rows, key=_sorted_as)
+    if column.levels is not None:
+        known = [value for value in column.levels if value in rows]
     distinct = np.empty(len(known), dtype=object)
     distinct[:] = known
     return distinct, np.array([rows[value] for value in known], dtype=np.int64)
@@ -266,14 +203,10 @@ def _sorted_as(value):
     return str(type(value)), str(value)
 
 
-def _shown(values):
-    return ", ".join(repr(v) for v in [v for v in values if v is not None][:SHOWN])
-
-
 def _warn_ignored(names):
-    shown = ", ".join(repr(name) for name in names)
+    named = ", ".join(map(repr, names))
     warnings.warn(
-        f"Columns whose values hardly repeat are left out: {shown}. Such a column tells "
+        f"Columns whose values hardly repeat are left out: {named}. Such a column tells "
         "rows apart and says nothing of new ones; drop it, or make numbers or groups of "
         "its values.",
         IgnoredColumnWarning,
@@ -283,7 +216,7 @@ def _warn_ignored(names):
 
 def _warn_unseen(unseen):
     named = "; ".join(
-        f"{name!r}: {_shown(sorted(others, key=_sorted_as))}"
+        f"{name!r}: {shown(sorted(others, key=_sorted_as))}"
         for name, others in unseen.items()
     )
     warnings.warn(

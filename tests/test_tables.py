@@ -173,8 +173,7 @@ def test_numbers_alone_are_read_as_an_array():
     nam = small().fit(frame.astype(np.float32), y)
     assert nam._table is None
     assert nam.bank_.dtype == np.float32
-    with pytest.raises(ValueError, match="contains NaN"):
-        nam.predict(frame.assign(a=np.nan))
+    np.testing.assert_array_equal(nam.predict(frame.assign(a=np.nan)), y)
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
@@ -249,7 +248,7 @@ def test_wrong_frames_leave_the_model_as_it_was(fitted):
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame.rename(columns={"age": "years"}))
     with pytest.raises(ValueError, match="pass a frame with the same columns"):
-        model.predict(frame.to_numpy())
+        model.predict(frame[["age"] * 5].to_numpy())
     with pytest.raises(TypeError, match="is of type datetime64"):
         model.fit(frame.assign(age=pd.Timestamp("2026-01-01")), FRESH_Y)
     with pytest.raises(ValueError, match="only a table may have"):
