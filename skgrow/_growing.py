@@ -12,6 +12,7 @@ from skgrow._reading import check_gaps
 from skgrow._validation import (
     check_labels,
     check_weights,
+    folds_of,
     selection_too_small,
     stratified_split,
 )
@@ -27,6 +28,7 @@ __all__ = ["GrowingMixin"]
 # Growth keeps its rows in memory, and the values of its branches on them.
 MAX_SELECTION_ROWS = 100_000
 MAX_FEATURES_BYTES = 2**30
+N_FOLDS = 5  # each has categories in an order learned from the others
 
 
 class GrowingMixin(CallbackSupportMixin):
@@ -117,7 +119,10 @@ class GrowingMixin(CallbackSupportMixin):
             n_before = file.n_before
         share = self._held_out_share(len(y))
         pool, held_out = stratified_split(y, share, self._seed)
-        features = features_major(self._scaler.transform(X), self.device)
+        # These may be the rows of `fit`, whose targets the order of categories has seen.
+        fold = folds_of(len(y), N_FOLDS, self._seed)
+        scaled = self._scaler.cross_fitted(X, y, weight, fold)
+        features = features_major(scaled, self.device)
         weight = weight / weight.mean()
         selection = SelectionSet(features, y, weight, pool, held_out, self._loss)
         if progress is None:

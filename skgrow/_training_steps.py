@@ -128,8 +128,6 @@ class TrainingMixin:
 
     def _cross_fitted(self, X, y, weight):
         """Scaled rows of a first fit, see `QuantileScaler.cross_fitted`."""
-        if self._regions.shared_scale:
-            return self._scaler.transform(X)
         n_folds = max(self._affordable_replicas(y), LEAST_FOLDS)
         fold = folds_of(len(y), n_folds, self._seed)
         return self._scaler.cross_fitted(X, y, weight, fold)

@@ -35,6 +35,10 @@ class PixelScaler:
     middle: float
     spread: float
 
+    def cross_fitted(self, X, *_):
+        """As `transform`: pixels have no categories."""
+        return self.transform(X)
+
     def transform(self, X):
         """Map `X` (n_samples, n_features) affinely; the fitted range to [-0.5, 0.5]."""
         X = np.asarray(X)
