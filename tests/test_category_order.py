@@ -163,7 +163,8 @@ def test_many_categories_that_matter_keep_their_worth(regions):
     11 branches raised the log loss of fresh rows by .008.
     """
     rng = np.random.RandomState(0)
-    town, x, z = (
+    town, x = rng.randint(200, size=12000), rng.randn(12000)
+    z = rng.randint(60, size=12000)
         rng.randint(200, size=12000),
         rng.randn(12000),
         rng.randint(60, size=12000),
