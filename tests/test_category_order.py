@@ -165,10 +165,6 @@ def test_many_categories_that_matter_keep_their_worth(regions):
     rng = np.random.RandomState(0)
     town, x = rng.randint(200, size=12000), rng.randn(12000)
     z = rng.randint(60, size=12000)
-        rng.randint(200, size=12000),
-        rng.randn(12000),
-        rng.randint(60, size=12000),
-    )
     effect = rng.randn(200)[town]
     y = (rng.rand(12000) < 1 / (1 + np.exp(-effect - x))).astype(int)
     X = pd.DataFrame({"town": [f"t{t}" for t in town], "x": x, "z": [f"z{v}" for v in z]})
