@@ -106,7 +106,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         """
         check_n_branches(self.n_branches)
         with unchanged_on_error(self):
-            if self.warm_start and hasattr(self, "classes_"):
+            if self.warm_start and "_network" in vars(self):
                 return self._fit_warm(X, y, sample_weight)
             vars(self).pop("_network", None)  # nor is its dtype kept
             X, y = read_first(self, X, y, sample_weight)

@@ -8,6 +8,7 @@ from sklearn.utils import check_array, check_X_y
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from skgrow._threads import make_threads_safe
+from skgrow._validation import check_labels
 from skgrow.tables import Table, is_frame
 
 __all__ = ["DTYPES", "read", "read_first"]
@@ -59,7 +60,7 @@ def _marks(estimator, y, classes, sample_weight):
     if is_regressor(estimator):
         return y.astype(np.float64), weight
     number = np.unique(y if classes is None else classes)
-    return np.searchsorted(number, y).clip(max=len(number) - 1), weight
+    return check_labels(y, number), weight
 
 
 def read(estimator, X, y=NO_LABELS, **checks):

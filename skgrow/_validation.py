@@ -81,13 +81,18 @@ def check_labels(y, classes):
             f"y holds labels of dtype {y.dtype}, but the classes seen in fit are of "
             f"dtype {classes.dtype}; pass labels of one kind."
         )
-    unseen = np.setdiff1d(y, classes)
-    if len(unseen):
+    # numpy would compare numbers of different dtypes as float64, where 2**53 + 1 is 2**53;
+    # those of Python are compared as they are.
+    number = {label: i for i, label in enumerate(classes.tolist())}
+    labels, place = np.unique(y, return_inverse=True)
+    labels = labels.tolist()
+    unseen = [label for label in labels if label not in number]
+    if unseen:
         raise ValueError(
-            f"y holds labels that were not seen in fit: {unseen.tolist()[:10]}; the "
+            f"y holds labels that were not seen in fit: {unseen[:10]}; the "
             f"classes are {classes.tolist()[:10]}. Fit again with all classes."
         )
-    return np.searchsorted(classes, y).astype(np.int64)
+    return np.array([number[label] for label in labels], dtype=np.int64)[place]
 
 
 def check_n_branches(n_branches):

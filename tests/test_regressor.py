@@ -167,6 +167,56 @@ def test_targets_that_are_no_numbers_are_refused(wrong):
         GrowingNAMRegressor().fit(X, wrong)
 
 
+WRONG_TARGETS = {
+    "None": ([None, 1.0], "Input y contains NaN"),
+    "objects": (np.array([np.nan, 1.0], dtype=object), "Input y contains NaN"),
+    "NA": (pd.Series([pd.NA, 1.0], dtype="Float64"), "Input y contains NaN"),
+    "no number": (np.array(["abc", 1.0], dtype=object), "y holds .*'abc'"),
+    "integer": (np.array([10**400, 1.0], dtype=object), "y holds .*int too large"),
+    "long double": (np.array([1, 1]) * np.longdouble("1e400"), "infinity .*float64"),
+}
+if np.finfo(np.longdouble).max == np.finfo(np.float64).max:
+    del WRONG_TARGETS["long double"]
+
+
+@pytest.mark.parametrize("wrong", WRONG_TARGETS)
+@pytest.mark.parametrize("frame", [False, True])
+@pytest.mark.parametrize("estimator", [GrowingNAMRegressor, GrowingMLPRegressor])
+def test_targets_are_checked_as_the_numbers_that_they_become(estimator, frame, wrong):
+    """scikit-learn checks objects and long doubles before it converts them."""
+    X = np.random.RandomState(0).randn(100, 2)
+    X = pd.DataFrame({"a": X[:, 0], "b": X[:, 1]}) if frame else X
+    y, match = WRONG_TARGETS[wrong]
+    y = pd.concat([y] * 50) if wrong == "NA" else list(y) * 50
+    y = y if wrong in ("NA", "None") else np.array(y, dtype=WRONG_TARGETS[wrong][0].dtype)
+    fresh = estimator(max_iter=1, random_state=0)
+    for verb in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match=match):
+            getattr(fresh, verb)(X, y)
+    model = clone(fresh).fit(X, np.arange(100.0))
+    before = model.predict(X)
+    more = {"n_branches": 1} if estimator is GrowingNAMRegressor else {"n_neurons": 1}
+    for verb, others in (("fit", {}), ("partial_fit", {}), ("grow", more)):
+        with pytest.raises(ValueError, match=match):
+            getattr(model, verb)(X, y, **others)
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+def test_a_warm_start_trains_nothing():
+    X = np.random.RandomState(0).uniform(-1, 1, size=(900, 4))
+    y = X[:, 0] * X[:, 1] + X[:, 2] * X[:, 3]
+    nam = GrowingNAMRegressor(
+        [[0, 1]], grow_regions="pairs", n_verified=50, max_iter=20, warm_start=True,
+        round_size=2, random_state=0,
+    )  # fmt: skip
+    bank = nam.fit(X, y).bank_
+    nam.set_params(n_branches=2).fit(X, y)
+    assert nam.bank_ is bank
+    assert (nam.n_iter_, nam.n_branches_) == (20, 2)
+    with pytest.raises(ValueError, match="n_branches=1 must be larger than or equal"):
+        nam.set_params(n_branches=1).fit(X, y)
+
+
 @pytest.mark.parametrize("estimator", [GrowingNAMRegressor, GrowingMLPRegressor])
 @pytest.mark.parametrize(("dtype", "size"), [("f4", 1e39), ("f8", 1.7e308)])
 def test_targets_beyond_the_dtype_of_the_rows_are_refused(estimator, dtype, size):
