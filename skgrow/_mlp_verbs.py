@@ -144,7 +144,7 @@ class MLPMixin:
                 self._learn_target(y, sample_weight)
         else:
             X, y = read(self, X, y)
-            X = X.astype(self._dtype, copy=False)
+            self._update_target(y, sample_weight)
         X, y, weight = self._encode(X, y, sample_weight)
         self._check_varied(y, is_whole=hold_out)
         if fresh:
@@ -157,6 +157,9 @@ class MLPMixin:
             return Rows.of(scaled, y, weight, self.device), None
         parts = stratified_split(self._strata(y), self.validation_fraction, self._seed)
         return tuple(Rows.of(scaled[p], y[p], weight[p], self.device) for p in parts)
+
+    def _update_target(self, y, sample_weight):
+        """What a regressor learns of the target from rows after the first."""
 
     def _start(self, X, weight):
         sizes = check_hidden_layers(self.hidden_layer_sizes)
@@ -300,7 +303,8 @@ class MLPMixin:
         step = GrowthStep.of(self)
         n_new = step.asked(self._network, n_neurons, n_layers)
         X, y = read(self, X_sel, y_sel)
-        X = X.astype(self._dtype, copy=False)
+        if n_new:
+            self._update_target(y, sample_weight)
         X, y, weight = self._encode(X, y, sample_weight)
         rows = Rows.of(self._scaled(X), y, weight, self.device)
         if not n_new:

@@ -171,6 +171,8 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         n_branches = check_n_branches(n_branches)
         # Rows may be sampled; those that growth uses are checked there.
         X, y = read(self, X_sel, y_sel, ensure_all_finite=False)
+        if n_branches:
+            self._update_target(y, sample_weight)
         X, y, weight = self._encode(X, y, sample_weight)
         if not n_branches:
             return self
@@ -178,6 +180,9 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         with unchanged_on_error(self):
             self._grow(X, y, weight, n_branches, self._masking, checkpoint)
         return self
+
+    def _update_target(self, y, sample_weight):
+        """What a regressor learns of the target from rows after the first."""
 
     def _held_out_share(self, n_rows):
         share = super()._held_out_share(n_rows)

@@ -296,7 +296,7 @@ def test_forged_layers_are_not_loaded(ungrown, tmp_path, forge):
 
 def test_a_regressor_without_its_scale_is_not_loaded(tmp_path):
     mlp = GrowingMLPRegressor((4,), max_iter=2, random_state=0).fit(X, Y)
-    for target in (None, (0.0, 0.0), (0.0, "1")):
+    for target in (None, (0.0, -1.0), (0.0, "1")):
         mlp._target = target
         skgrow.save(mlp, tmp_path / "mlp")
         with pytest.raises(ModelFileError):

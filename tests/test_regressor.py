@@ -132,10 +132,57 @@ def test_the_unit_of_the_target_does_not_matter(diabetic, scale, shift):
     np.testing.assert_allclose(found, one.predict(X), rtol=1e-3)
 
 
-def test_a_constant_target_is_predicted():
+REGRESSORS = [
+    GrowingNAMRegressor(max_iter=2, random_state=0),
+    GrowingMLPRegressor(max_iter=4, random_state=0),
+    GrowingMLPRegressor(how="random", max_iter=4, random_state=0),
+    GrowingMLPRegressor(how="autogrow", max_iter=4, random_state=0),
+]
+
+
+@pytest.mark.parametrize("value", [0.0, 7.5, 1e-6, -1e-300, 1e300])
+@pytest.mark.parametrize("estimator", REGRESSORS)
+def test_a_constant_target_is_predicted(estimator, value, tmp_path):
     X = np.random.RandomState(0).randn(100, 3)
-    nam = GrowingNAMRegressor(max_iter=2, random_state=0).fit(X, np.full(100, 7.5))
-    np.testing.assert_allclose(nam.predict(X), 7.5, atol=0.5)
+    model = clone(estimator).fit(X, np.full(100, value), np.arange(100))
+    np.testing.assert_array_equal(model.predict(X), np.full(100, value))
+    model.partial_fit(X, np.full(100, value))
+    skgrow.save(model, tmp_path / "model")
+    found = skgrow.load(tmp_path / "model").predict(X + 1)
+    np.testing.assert_array_equal(found, np.full(100, value))
+
+
+@pytest.mark.parametrize("estimator", REGRESSORS)
+def test_a_target_that_varies_after_it_was_constant_is_learned(estimator):
+    """As in the first rows of a sorted table, or of many zeros."""
+    X = np.random.RandomState(0).randn(200, 3)
+    y = 1e6 * (1 + X[:, 0])
+    model = clone(estimator).set_params(learning_rate_init=0.005, batch_size=20)
+    model.partial_fit(X, np.full(200, 1e6))
+    grown = clone(model).partial_fit(X, np.full(200, 1e6))
+    for _ in range(100):
+        model.partial_fit(X, y)
+    assert model.score(X, y) > 0.9
+    spread = model._target
+    assert model.partial_fit(X, 1000 * y)._target == spread  # that of the first rows
+    more = {"n_layers": 1} if estimator.get_params().get("how") == "autogrow" else {}
+    if not more:
+        name = "n_branches" if isinstance(model, GrowingNAMRegressor) else "n_neurons"
+        more = {name: 1}
+    np.testing.assert_array_equal(grown.predict(X), np.full(200, 1e6))
+    grown.set_params(**({"n_verified": 40} if "n_branches" in more else {}))
+    assert np.abs(grown.grow(X, y, **more).predict(X) - 1e6).max() < 1e7
+
+
+@pytest.mark.parametrize("estimator", [GrowingNAMRegressor, GrowingMLPRegressor])
+def test_targets_too_small_for_the_dtype_of_the_rows_are_refused(estimator):
+    """float32 would hold 0 instead."""
+    X = np.random.RandomState(0).randn(80, 2)
+    model = estimator(max_iter=2, random_state=0)
+    for y in (1e-50 * X[:, 0], np.full(80, 1e-50)):
+        with pytest.raises(ValueError, match="which float32 cannot .* scale it first"):
+            model.fit(X.astype(np.float32), y)
+        assert np.abs(model.fit(X, y).predict(X)).max() < 1e-48
 
 
 def test_saved_and_loaded_predicts_to_the_bit(grown, tmp_path):
