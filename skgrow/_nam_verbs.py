@@ -103,6 +103,14 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         ValueError
             If an input or a parameter cannot be used; a model fitted before is then
             left as it was.
+
+        Warns
+        -----
+        GrowthStoppedWarning
+            If fewer than `n_branches` were grown; the message says why.
+        ConvergenceWarning
+            If training diverged; the branches are then scaled down to where they do
+            least harm.
         """
         check_n_branches(self.n_branches)
         with unchanged_on_error(self):

@@ -196,10 +196,11 @@ def _usable(start, trained, data, plan, device):
     """The trained bank, and None; or what is left where it does harm, and why.
 
     It does where the loss of the training rows is higher with it than without. Where
-    training has raised that loss, or left it far above that of constant scores, it has
-    diverged: the better of `start` and `trained` is scaled down to where the loss is
-    lowest, and the second value says so. Elsewhere a single network is scaled down too,
-    unless this was one pass of many; for replicas see `shrunk`.
+    training has not lowered that loss, or has left it far above that of constant scores,
+    it has diverged (one pass of many may do either of them): the better of `start` and
+    `trained` is scaled down to where the loss is lowest, and the second value says so.
+    Elsewhere a single network is scaled down too, unless this was one pass of many; for
+    replicas see `shrunk`.
     """
     banks = {"with": trained, "before": start, "without": None}
     cost = {"with": _mean_loss(trained, data, plan.loss, device)}
@@ -209,9 +210,11 @@ def _usable(start, trained, data, plan, device):
     cost["before"] = _mean_loss(start, data, plan.loss, device)
     flat = replace(data, offset=np.zeros_like(data.offset[:1]))
     high = FAR_ABOVE * max(_mean_loss(None, flat, plan.loss), UNIT)
-    most = min(cost["before"] + plan.tol, high)
+    sound = cost["with"] < cost["before"] and cost["with"] <= high
+    if plan.max_iter == 1:
+        sound = cost["with"] <= max(cost["before"] + plan.tol, high)
     problem = None
-    if not cost["with"] <= most:
+    if not sound:
         problem = (
             "training diverged: the loss of the training rows is {with:.3g} with the "
             "trained branches, {before:.3g} as they were before and {without:.3g} without"

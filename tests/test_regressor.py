@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -309,3 +310,21 @@ def test_a_row_counts_by_its_error():
     membership = SQUARED_ERROR.residual(logits, y, np.ones(4)).membership
     np.testing.assert_allclose(membership.sum(), 4)
     np.testing.assert_allclose(membership[:, 1] / membership.sum(), [0.2, 0, 0.1, 0])
+
+
+def test_many_columns_and_few_rows_do_no_harm():
+    """1,200 branches move the score by hundreds of deviations at each step."""
+    X = np.random.RandomState(0).randn(40, 600)
+    nam = GrowingNAMRegressor(random_state=0).fit(X, X[:, 0])
+    assert nam.score(X, X[:, 0]) > 0.99
+
+
+def test_training_that_diverges_is_told():
+    X = np.random.RandomState(0).randn(40, 4)
+    nam = GrowingNAMRegressor(
+        "features", curves=False, learning_rate_init=1e3, max_iter=10, random_state=0
+    )
+    for verb in (nam.fit, nam.partial_fit):
+        with pytest.warns(ConvergenceWarning, match="diverged.*Lower learning_rate_init"):
+            verb(X, X[:, 0])
+        assert nam.score(X, X[:, 0]) > -0.1
