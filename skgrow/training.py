@@ -15,7 +15,7 @@ from skgrow.losses import CROSS_ENTROPY
 TINY = 1e-30  # a batch may hold no row of a replica, or none that weighs anything
 QUIETEST = 0.01  # growth needs branches that say something
 UNIT = 0.5  # loss of the mean of a target whose deviation is 1; that of classes is more
-FAR_ABOVE = 2.0  # losses of constant scores: training has not brought that down
+FAR_ABOVE = 10.0  # losses of constant scores: too few passes leave less than that
 
 __all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "shrunk", "train_bank"]
 
