@@ -39,11 +39,9 @@ class GrowingMixin(CallbackSupportMixin):
     """
 
     def _encode(self, X, y, sample_weight):
-        """Inputs in the model's dtype, class numbers, weights; rows of weight 0 gone."""
+        """Inputs, class numbers and weights; rows of weight 0 are gone."""
         y_numbers = check_labels(y, self.classes_)
         weight = check_weights(sample_weight, self.class_weight, X, y)
-        if "_network" in vars(self):
-            X = X.astype(self._network.grown.bank.dtype, copy=False)
         used = weight > 0
         if not used.all():
             X, y_numbers, weight = X[used], y_numbers[used], weight[used]

@@ -10,6 +10,7 @@ from time import monotonic
 import numpy as np
 import torch
 from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -37,6 +38,7 @@ __all__ = ["MLP_CONSTRAINTS", "MLPMixin"]
 
 EARLY_STOPPING_ROWS = 1000  # "auto" holds rows out above this
 N_FOLDS = 5  # each has categories in an order learned from the others
+FAR_ABOVE = 10.0  # losses of scores of 0: no single pass of a sound learning rate is
 UNIT = np.sqrt(12)  # the quantile map is uniform on [-0.5, 0.5]; its deviation is then 1
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
@@ -70,15 +72,15 @@ class _Course:
     """Where one call of `fit` stands: losses, growths, and the best network so far."""
 
     deadline: float  # seconds of the monotonic clock
+    best: Perceptron  # at first, the network before all passes
     losses: list = field(default_factory=list)
     events: list = field(default_factory=list)
-    best: Perceptron | None = None
     best_loss: float = np.inf
     best_pass: int = 0
 
     def note(self, loss, net, tol):
         self.losses.append(loss)
-        if self.best is None or loss < self.best_loss - tol:
+        if loss < self.best_loss - tol:
             self.best, self.best_loss, self.best_pass = net, loss, len(self.losses)
 
 
@@ -120,6 +122,8 @@ class MLPMixin:
         -----
         GrowthStoppedWarning
             If training was interrupted.
+        ConvergenceWarning
+            If training diverged; the network of before is then kept.
         """
         with unchanged_on_error(self):
             fresh = not (self.warm_start and "_network" in vars(self))
@@ -129,7 +133,8 @@ class MLPMixin:
 
     def _one_pass(self, X, y, sample_weight, fresh, classes=None):
         rows, _ = self._rows(X, y, sample_weight, fresh, False, classes)
-        self._network, loss = self._pass(self._network, rows)
+        net, loss = self._pass(self._network, rows)
+        self._network = self._converged(net, loss, rows, FAR_ABOVE)
         self.loss_curve_ = [*self.loss_curve_, loss]
         self.n_iter_ += 1
         return self
@@ -146,7 +151,7 @@ class MLPMixin:
                 self._learn_target(y, sample_weight)
         else:
             X, y = read(self, X, y)
-            X = X.astype(self._dtype, copy=False)
+            self._update_target(y, sample_weight)
         X, y, weight = self._encode(X, y, sample_weight)
         self._check_varied(y, is_whole=hold_out)
         scaled = self._start(X, y, weight) if fresh else self._scaled(X)
@@ -157,6 +162,9 @@ class MLPMixin:
             return Rows.of(scaled, y, weight, self.device), None
         parts = stratified_split(self._strata(y), self.validation_fraction, self._seed)
         return tuple(Rows.of(scaled[p], y[p], weight[p], self.device) for p in parts)
+
+    def _update_target(self, y, sample_weight):
+        """What a regressor learns of the target from rows after the first."""
 
     def _start(self, X, y, weight):
         """A fresh network; the rows, scaled."""
@@ -184,12 +192,13 @@ class MLPMixin:
 
     def _train(self, rows, held_out):
         most = np.inf if self.max_time is None else self.max_time
-        course = _Course(monotonic() + most)
+        course = _Course(monotonic() + most, self._network)
         try:
             self._passes(course, rows, held_out)
+            course.best = self._converged(course.best, course.best_loss, rows)
             self._shrink(course, rows, held_out)
         except KeyboardInterrupt:
-            if course.best is None:
+            if not course.losses:
                 raise
             warnings.warn(
                 f"training was interrupted after {len(course.losses)} passes; the best "
@@ -214,6 +223,27 @@ class MLPMixin:
                     break
                 if when.due(course.losses, course.events):
                     net = self._event(net, rows, course)
+
+    def _converged(self, net, loss, rows, factor=1.0):
+        """A trained network, or that of before where training has diverged.
+
+        It has where the loss of the rows is more than it was, and more than `factor`
+        times that of scores that are all 0. `loss` is what the passes have shown.
+        """
+        flat = factor * float(rows.loss(rows.X.new_zeros(len(rows), self._n_outputs)))
+        if loss <= flat:
+            return net
+        after, before = (mean_loss(one, rows) for one in (net, self._network))
+        if after <= max(before, flat) + self.tol:
+            return net
+        warnings.warn(
+            f"training diverged: the loss of the rows rose from {before:.3g} to "
+            f"{after:.3g}; the network of before was kept. Lower learning_rate_init="
+            f"{self.learning_rate_init!r}.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+        return self._network
 
     def _shrink(self, course, rows, held_out):
         """Smaller networks, if `how` knows any, for as long as the loss stays."""
@@ -307,7 +337,8 @@ class MLPMixin:
         step = GrowthStep.of(self)
         n_new = step.asked(self._network, n_neurons, n_layers)
         X, y = read(self, X_sel, y_sel)
-        X = X.astype(self._dtype, copy=False)
+        if n_new:
+            self._update_target(y, sample_weight)
         X, y, weight = self._encode(X, y, sample_weight)
         rows = Rows.of(self._scaled(X), y, weight, self.device)
         if not n_new:

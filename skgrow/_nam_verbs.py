@@ -104,10 +104,18 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         ValueError
             If an input or a parameter cannot be used; a model fitted before is then
             left as it was.
+
+        Warns
+        -----
+        GrowthStoppedWarning
+            If fewer than `n_branches` were grown; the message says why.
+        ConvergenceWarning
+            If training diverged; the branches are then scaled down to where they do
+            least harm.
         """
         check_n_branches(self.n_branches)
         with unchanged_on_error(self):
-            if self.warm_start and hasattr(self, "classes_"):
+            if self.warm_start and "_network" in vars(self):
                 return self._fit_warm(X, y, sample_weight)
             vars(self).pop("_network", None)  # nor is its dtype kept
             X, y = read_first(self, X, y, sample_weight)
@@ -172,6 +180,8 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         n_branches = check_n_branches(n_branches)
         # Rows may be sampled; those that growth uses are checked there.
         X, y = read(self, X_sel, y_sel, ensure_all_finite=False)
+        if n_branches:
+            self._update_target(y, sample_weight)
         X, y, weight = self._encode(X, y, sample_weight)
         if not n_branches:
             return self
@@ -179,6 +189,9 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         with unchanged_on_error(self):
             self._grow(X, y, weight, n_branches, self._masking, checkpoint)
         return self
+
+    def _update_target(self, y, sample_weight):
+        """What a regressor learns of the target from rows after the first."""
 
     def _held_out_share(self, n_rows):
         share = super()._held_out_share(n_rows)

@@ -61,8 +61,7 @@ class FittedMixin(DisplayMixin):
     def _logits(self, X):
         check_is_fitted(self)
         check_device(self.device)
-        X = read(self, X).astype(self._dtype, copy=False)
-        return self._scores(X, self.device)
+        return self._scores(read(self, X), self.device)
 
 
 class NetworkMixin(FittedMixin):

@@ -20,6 +20,7 @@ __all__ = ["DTYPES", "check_gaps", "is_for_pixels", "n_codes_of", "read", "read_
 
 DTYPES = [np.float64, np.float32]  # float32 stays float32, all else becomes float64
 FINITE = {"ensure_all_finite": "allow-nan"}
+NO_LABELS = object()  # None may be what a user passes
 
 
 def read_first(estimator, X, y, sample_weight=None, classes=None):
@@ -45,8 +46,8 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
     y : ndarray of shape (n_samples,)
     """
     make_threads_safe()
+    X, y = opened(X), _numbers_of(estimator, _one_column(estimator, y))
     estimator._table = None
-    X, y = opened(X), _one_column(estimator, y)
     name, numeric = type(estimator).__name__, is_regressor(estimator)
     if is_tabular(X) and len(X) and X.shape[1]:
         validate_data(estimator, X, skip_check_array=True)
@@ -111,7 +112,61 @@ def n_codes_of(estimator):
     return np.zeros(n_columns, dtype=int) if table is None else table.n_codes
 
 
-def read(estimator, X, y=None, **checks):
+def read(estimator, X, y=NO_LABELS, **checks):
+    """Inputs of a fitted model in its dtype, checked, with labels if there are any.
+
+    Raises
+    ------
+    ValueError
+        As scikit-learn's `validate_data`, if the model knows categories and `X` is no
+        frame, if `y` is None, and if the model's dtype cannot hold a value.
+    """
+    if y is NO_LABELS:
+        return _converted(estimator, _checked(estimator, X, **checks))
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+    y = _numbers_of(estimator, _one_column(estimator, y))
+    X, y = _checked(estimator, X, y, **checks)
+    return _converted(estimator, X), y
+
+
+def _converted(estimator, X):
+    """Inputs in the dtype of the model, or ValueError if it cannot hold one of them."""
+    dtype = estimator._dtype
+    with np.errstate(over="ignore"):
+        found = X.astype(dtype, copy=False)
+    if found is X:
+        return X
+    lost = np.isinf(found) & np.isfinite(X)  # no infinity that was there before
+    if lost.any():
+        raise ValueError(
+            f"X holds {X[lost][0]:.3g}, a value too large for the {dtype} that this "
+            f"{type(estimator).__name__} was fitted in; check that value, or fit in "
+            "float64."
+        )
+    return found
+
+
+def _numbers_of(estimator, y):
+    """The target of a regressor in float64: scikit-learn checks it, then converts."""
+    values = np.asarray(y) if isinstance(y, (list, tuple)) or hasattr(y, "dtype") else y
+    kind = getattr(values, "dtype", None)
+    if not is_regressor(estimator) or kind not in (object, np.longdouble):
+        return y
+    try:
+        with np.errstate(over="ignore"):
+            return values.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"y holds what is no number of float64 ({error}); a regressor needs a "
+            "finite number for every row."
+        ) from error
+
+
+def _checked(estimator, X, y=None, **checks):
     """Checked inputs as the first fit has read them, with labels if there are any.
 
     Raises
@@ -121,7 +176,7 @@ def read(estimator, X, y=None, **checks):
         categories and `X` is an array of numbers.
     """
     make_threads_safe()
-    X, y = opened(X), None if y is None else _one_column(estimator, y)
+    X = opened(X)
     checks = {**FINITE, **checks, "estimator": estimator}
     labels = {} if y is None else {"y": y, "y_numeric": is_regressor(estimator)}
     if is_tabular(X) and len(X):

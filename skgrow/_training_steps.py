@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skgrow._progress import fit_task
@@ -155,6 +157,14 @@ class TrainingMixin:
                 seed=self._seed + self.n_iter_,
                 device=self.device,
                 report=lambda *news: self._report_training(plan, step, *news),
+            )
+        if record.problem is not None:
+            warnings.warn(
+                f"{record.problem}; those that were better were scaled down and kept. "
+                f"Lower learning_rate_init={self.learning_rate_init!r} or give fewer "
+                "regions.",
+                ConvergenceWarning,
+                stacklevel=4,
             )
         if train.share is not None:  # then it holds all rows
             heard = replace(train, offset=self._offset(X, network))

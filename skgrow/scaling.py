@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skgrow._interpolation import interpolated
 from skgrow.category_order import category_positions
 
 __all__ = ["PixelScaler", "QuantileScaler", "check_pixels", "fit_scaler"]
 
 MISSING = -0.75  # beside the box [-0.5, 0.5], near enough to be learned
 N_KNOTS = 129  # knots of the quantile map; finer steps hold under 1 % of the rows
+MAX_SPREADS = 1e6  # of pixels: float32 holds what layers and squares make of it
 MAX_QUANTILE_ROWS = 100_000  # rows beyond this are thinned before taking quantiles
 
 
@@ -24,12 +26,16 @@ MAX_QUANTILE_ROWS = 100_000  # rows beyond this are thinned before taking quanti
 class PixelScaler:
     """One affine map for all columns, for pixels.
 
+    It goes on straight outside the fitted range, up to `MAX_SPREADS` times that range: the
+    layers of a branch would overflow with larger numbers.
+
     Attributes
     ----------
     middle : float
         Half way between the smallest and the largest value seen in `fit`.
     spread : float
-        Largest minus smallest value; 1 where all are equal.
+        Largest minus smallest value, or the largest number there is if that is larger; 1
+        where all are equal.
     """
 
     middle: float
@@ -42,9 +48,10 @@ class PixelScaler:
     def transform(self, X):
         """Map `X` (n_samples, n_features) affinely; the fitted range to [-0.5, 0.5]."""
         X = np.asarray(X)
-        scaled = X - X.dtype.type(self.middle)
-        scaled /= X.dtype.type(self.spread)
-        return scaled
+        with np.errstate(over="ignore"):
+            scaled = X - X.dtype.type(self.middle)
+            scaled /= X.dtype.type(self.spread)
+        return np.clip(scaled, -MAX_SPREADS, MAX_SPREADS, out=scaled)
 
 
 @dataclass(frozen=True)
@@ -165,11 +172,7 @@ class QuantileScaler:
         has_steps = self.knots[0] < self.knots[-1]
         has_steps[self.categorical] = False
         for j in np.flatnonzero(has_steps):
-            knots, column = self.knots[:, j], X[:, j]
-            # The mean of both directions puts a tied value in the middle of its ties.
-            upward = np.interp(column, knots, steps)
-            downward = np.interp(-column, -knots[::-1], -steps[::-1])
-            scaled[:, j] = 0.5 * (upward - downward)
+            scaled[:, j] = interpolated(X[:, j], self.knots[:, j], steps)
         lost = np.isnan(X)
         if lost.any():
             scaled = np.where(lost, self.missing, scaled)
@@ -202,14 +205,16 @@ def fit_scaler(X, sample_weight, shared_scale, y=None, n_codes=None):
         If pixels are missing.
     """
     if shared_scale:
-        # Halved before adding: the sum of two huge values would overflow.
-        low, high = float(X.min()) / 2, float(X.max()) / 2
+        low, high = float(X.min()), float(X.max())
         if np.isnan(low):
             raise ValueError(
                 "X holds missing values, which only a table may have; image regions "
                 "need a number for every pixel."
             )
-        return PixelScaler(low + high, 2 * (high - low) or 1.0)
+        # Halved before adding: the sum of two huge values would overflow.
+        middle = low / 2 + high / 2
+        spread = min(high - low, float(np.finfo(X.dtype).max)) or 1.0
+        return PixelScaler(middle, spread)
     step = -(-len(X) // MAX_QUANTILE_ROWS)
     rows, weight = X[::step], sample_weight[::step].astype(np.float64)
     knots = np.zeros((N_KNOTS, X.shape[1]), dtype=X.dtype)
