@@ -33,6 +33,10 @@ class PixelScaler:
     middle: float
     spread: float
 
+    def take(self, columns):
+        """The map of some columns."""
+        return self
+
     def transform(self, X):
         """Map `X` (n_samples, n_features) affinely; the fitted range to [-0.5, 0.5]."""
         X = np.asarray(X)
@@ -60,6 +64,10 @@ class QuantileScaler:
 
     knots: np.ndarray
     missing: np.ndarray
+
+    def take(self, columns):
+        """The map of some columns, in the order of `columns`."""
+        return QuantileScaler(self.knots[:, columns], self.missing[columns])
 
     def transform(self, X):
         """Map each column of `X` (n_samples, n_features) to [-0.5, 0.5]."""
