@@ -262,7 +262,7 @@ class ExplainingMixin:
         if max_categories is not None:
             check_scalar(max_categories, "max_categories", Integral, min_val=1)
         known = list(terms_of(self._network))
-        if max(map(len, known)) > 2:
+        if max(map(len, known), default=0) > 2:
             raise ValueError(
                 "explain_global draws terms of one or two columns; this network has "
                 f"terms of {max(map(len, known))}. eval_terms takes any."
