@@ -78,6 +78,12 @@ class Curves:
             error[self.points(column)] *= 0  # NaN where there is none
         return replace(self, values=values, error=error)
 
+    def alone(self, column):
+        """The curve of one column, of inputs that hold no other."""
+        own = self.points(column)
+        start = np.array([0, own.stop - own.start])
+        return Curves(self.knots[own], start, self.values[own], self.error[own])
+
     @property
     def speaking(self):
         """Columns whose curve is not 0 everywhere, ascending."""

@@ -45,6 +45,10 @@ class PixelScaler:
         """As `transform`: pixels have no categories."""
         return self.transform(X)
 
+    def take(self, columns):
+        """The map of some columns."""
+        return self
+
     def transform(self, X):
         """Map `X` (n_samples, n_features) affinely; the fitted range to [-0.5, 0.5]."""
         X = np.asarray(X)
@@ -163,6 +167,15 @@ class QuantileScaler:
             missing = np.nan if out is None else self.missing[j]
             found[:, j] = np.where(lost, missing, positions[code])
         return found
+
+    def take(self, columns):
+        """The map of some columns, in the order of `columns`."""
+        knots, missing = self.knots[:, columns], self.missing[columns]
+        if self.start is None:
+            return QuantileScaler(knots, missing)
+        own = [self.positions[slice(*self.start[j : j + 2])] for j in columns]
+        start = np.cumsum([0, *map(len, own)])
+        return QuantileScaler(knots, missing, start, np.concatenate(own))
 
     def transform(self, X):
         """Map each column of `X` (n_samples, n_features) to [-0.5, 0.5]."""

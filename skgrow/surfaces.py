@@ -117,6 +117,17 @@ class Surfaces:
         values = self.values[np.repeat(kept, np.diff(self.begin))]
         return replace(self, pairs=self.pairs[kept], values=values)
 
+    def alone(self, pair):
+        """The surface of one pair, of inputs that hold no other columns; None if none."""
+        found = np.flatnonzero((self.pairs == pair).all(axis=1)) if len(pair) == 2 else []
+        if not len(found):
+            return None
+        values = self.values[self.begin[found[0]] : self.begin[found[0] + 1]]
+        own = np.searchsorted(self.columns, pair)
+        knots = [self.knots[self.start[k] : self.start[k + 1]] for k in own]
+        start, columns = np.cumsum([0, *map(len, knots)]), np.arange(2)
+        return Surfaces(columns[None], columns, np.concatenate(knots), start, values)
+
     def fits(self, n_columns):
         """Whether the arrays fit together and to so many columns."""
         columns, start = self.columns, self.start
