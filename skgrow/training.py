@@ -181,7 +181,7 @@ def shrunk(bank, data, loss, device="cpu"):
 
 
 def _scaled(bank, logits, data, loss):
-    """The bank times the number between `QUIETEST` and 1 that `logits` cost least with."""
+    """The bank times the number between `QUIETEST` and 1 that costs least."""
 
     def cost(scale):
         losses = loss.of_rows(data.offset + scale * logits, data.y)
