@@ -152,7 +152,8 @@ def _converted(estimator, X):
 
 def _numbers_of(estimator, y):
     """The target of a regressor in float64: scikit-learn checks it, then converts."""
-    values = np.asarray(y) if isinstance(y, (list, tuple)) or hasattr(y, "dtype") else y
+    known = isinstance(y, (list, tuple)) or hasattr(y, "__array__")
+    values = np.asarray(y) if known else y
     kind = getattr(values, "dtype", None)
     if not is_regressor(estimator) or kind not in (object, np.longdouble):
         return y

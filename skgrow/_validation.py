@@ -81,8 +81,8 @@ def check_labels(y, classes):
             f"y holds labels of dtype {y.dtype}, but the classes seen in fit are of "
             f"dtype {classes.dtype}; pass labels of one kind."
         )
-    # numpy would compare numbers of different dtypes as float64, where 2**53 + 1 is 2**53;
-    # those of Python are compared as they are.
+    # numpy would compare numbers of different dtypes as float64, where 2**53 + 1 is
+    # 2**53; those of Python are compared as they are.
     number = {label: i for i, label in enumerate(classes.tolist())}
     labels, place = np.unique(y, return_inverse=True)
     labels = labels.tolist()

@@ -26,8 +26,8 @@ MAX_QUANTILE_ROWS = 100_000  # rows beyond this are thinned before taking quanti
 class PixelScaler:
     """One affine map for all columns, for pixels.
 
-    It goes on straight outside the fitted range, up to `MAX_SPREADS` times that range: the
-    layers of a branch would overflow with larger numbers.
+    It goes on straight outside the fitted range, up to `MAX_SPREADS` times that range:
+    the layers of a branch would overflow with larger numbers.
 
     Attributes
     ----------

@@ -119,7 +119,8 @@ def _with_gaps(surfaces, values, rows):
             share[column] = mass / mass.sum()
             continue
         middle = np.quantile(found, 0.5, weights=rows.weight, method="inverted_cdf")
-        share[column] = np.eye(len(knots))[np.abs(knots - middle).argmin()]
+        # Halved: the distance of two huge numbers would overflow.
+        share[column] = np.eye(len(knots))[np.abs(knots / 2 - middle / 2).argmin()]
     values = values.copy()
     for number, (first, second) in enumerate(surfaces.pairs):
         own = slice(*surfaces.begin[number : number + 2])

@@ -181,7 +181,7 @@ def shrunk(bank, data, loss, device="cpu"):
 
 
 def _scaled(bank, logits, data, loss):
-    """The bank times the number between `QUIETEST` and 1 that `logits` cost least with."""
+    """The bank times the number between `QUIETEST` and 1 that costs least."""
 
     def cost(scale):
         losses = loss.of_rows(data.offset + scale * logits, data.y)
@@ -293,6 +293,8 @@ class _Inputs:
         """Inputs `(branches, region_size, rows)`; `batch` `(rows,)`, or `(n, rows)` with
         rows of their own for each n-th of the branches.
         """
+        if batch.dim() == 1 and self.in_order:
+            return X.index_select(0, batch).T.reshape(*self.shape, -1)
         if batch.dim() == 1:
             return self._of(X, batch, self.place).reshape(*self.shape, -1)
         places = self.place.unflatten(0, (len(batch), -1))
@@ -300,9 +302,8 @@ class _Inputs:
         return torch.cat(parts).reshape(*self.shape, -1)
 
     def _of(self, X, batch, place):
-        rows = X.index_select(0, batch).T
         # Gathered from a transposed array, they would take far longer.
-        return rows if self.in_order else rows.contiguous().index_select(0, place)
+        return X.index_select(0, batch).T.contiguous().index_select(0, place)
 
 
 def _step(network, inputs_of, rows, batch, plan):

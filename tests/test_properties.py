@@ -345,7 +345,8 @@ def test_whole_extreme_columns_are_learned_and_answered(kind, column, dtype):
             try:
                 getattr(model, verb)(X, y, **more)
             except ValueError as error:
-                assert "too small to test anything" in str(error)
+                if "too small to test anything" not in str(error):
+                    raise
         found = answers(model, X)
         assert np.isfinite(found).all()
         assert np.isfinite(answers(model, -X[::-1])).all()
