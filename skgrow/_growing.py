@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.utils import assert_all_finite
 
@@ -16,6 +14,7 @@ from skgrow._validation import (
     selection_too_small,
     stratified_split,
 )
+from skgrow._warn import warn_user
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.forward import features_major
 from skgrow.growth.clustering import find_clusters
@@ -208,10 +207,9 @@ class GrowingMixin(CallbackSupportMixin):
             )
 
     def _warn_stopped(self, n_added, n_asked, reason):
-        warnings.warn(
+        warn_user(
             f"Growth added {n_added} of {n_asked} branches: {reason}.",
             GrowthStoppedWarning,
-            stacklevel=4,
         )
 
 

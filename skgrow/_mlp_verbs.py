@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from time import monotonic
@@ -26,6 +25,7 @@ from skgrow._validation import (
     stratified_split,
     unchanged_on_error,
 )
+from skgrow._warn import warn_user
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.perceptron import Perceptron
 from skgrow.policies._limits import check_policy
@@ -200,11 +200,10 @@ class MLPMixin:
         except KeyboardInterrupt:
             if not course.losses:
                 raise
-            warnings.warn(
+            warn_user(
                 f"training was interrupted after {len(course.losses)} passes; the best "
                 "network so far was kept.",
                 GrowthStoppedWarning,
-                stacklevel=4,
             )
         self._network = course.best
 
@@ -236,12 +235,11 @@ class MLPMixin:
         after, before = (mean_loss(one, rows) for one in (net, self._network))
         if after <= max(before, flat) + self.tol:
             return net
-        warnings.warn(
+        warn_user(
             f"training diverged: the loss of the rows rose from {before:.3g} to "
             f"{after:.3g}; the network of before was kept. Lower learning_rate_init="
             f"{self.learning_rate_init!r}.",
             ConvergenceWarning,
-            stacklevel=4,
         )
         return self._network
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +16,7 @@ from skgrow._validation import (
     folds_of,
     stratified_split,
 )
+from skgrow._warn import warn_user
 from skgrow.bank import BranchBank
 from skgrow.curve_fitting import fit_curves
 from skgrow.growth.grown import GrownBranches, Network
@@ -159,12 +159,11 @@ class TrainingMixin:
                 report=lambda *news: self._report_training(plan, step, *news),
             )
         if record.problem is not None:
-            warnings.warn(
+            warn_user(
                 f"{record.problem}; those that were better were scaled down and kept. "
                 f"Lower learning_rate_init={self.learning_rate_init!r} or give fewer "
                 "regions.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         if train.share is not None:  # then it holds all rows
             heard = replace(train, offset=self._offset(X, network))

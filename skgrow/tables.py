@@ -8,12 +8,12 @@ Missing values become NaN, which the scaler gives a place of their own.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
+from skgrow._warn import warn_user
 from skgrow.exceptions import IgnoredColumnWarning, UnseenCategoryWarning
 from skgrow.frames import read_columns, shown
 
@@ -205,12 +205,11 @@ def _sorted_as(value):
 
 def _warn_ignored(names):
     named = ", ".join(map(repr, names))
-    warnings.warn(
+    warn_user(
         f"Columns whose values hardly repeat are left out: {named}. Such a column tells "
         "rows apart and says nothing of new ones; drop it, or make numbers or groups of "
         "its values.",
         IgnoredColumnWarning,
-        stacklevel=6,  # whoever asked for a fit
     )
 
 
@@ -219,8 +218,7 @@ def _warn_unseen(unseen):
         f"{name!r}: {shown(sorted(others, key=_sorted_as))}"
         for name, others in unseen.items()
     )
-    warnings.warn(
+    warn_user(
         f"Values that were not seen in fit are treated as missing, in column {named}.",
         UnseenCategoryWarning,
-        stacklevel=6,  # whoever asked for predictions
     )

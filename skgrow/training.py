@@ -15,6 +15,7 @@ from skgrow.losses import CROSS_ENTROPY
 TINY = 1e-30  # a batch may hold no row of a replica, or none that weighs anything
 QUIETEST = 0.01  # growth needs branches that say something
 UNIT = 0.5  # loss of the mean of a target whose deviation is 1; that of classes is more
+WORSE = 1.1  # losses of no branch at all: few passes leave less than that
 FAR_ABOVE = 10.0  # losses of constant scores: too few passes leave less than that
 
 __all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "shrunk", "train_bank"]
@@ -196,8 +197,8 @@ def _usable(start, trained, data, plan, device):
     """The trained bank, and None; or what is left where it does harm, and why.
 
     It does where the loss of the training rows is higher with it than without. Where
-    training has not lowered that loss, or has left it far above that of constant scores,
-    it has diverged (one pass of many may do either of them): the better of `start` and
+    training has not lowered that loss and has left it well above that without branches, or
+    far above that of constant scores, it has diverged (one pass of many may do either of them): the better of `start` and
     `trained` is scaled down to where the loss is lowest, and the second value says so.
     Elsewhere a single network is scaled down too, unless this was one pass of many; for
     replicas see `shrunk`.
@@ -208,9 +209,10 @@ def _usable(start, trained, data, plan, device):
     if cost["with"] <= cost["without"] + plan.tol:
         return trained, None
     cost["before"] = _mean_loss(start, data, plan.loss, device)
+    least = max(cost["before"], WORSE * cost["without"])
     flat = replace(data, offset=np.zeros_like(data.offset[:1]))
     high = FAR_ABOVE * max(_mean_loss(None, flat, plan.loss), UNIT)
-    sound = cost["with"] < cost["before"] and cost["with"] <= high
+    sound = cost["with"] < least and cost["with"] <= high
     if plan.max_iter == 1:
         sound = cost["with"] <= max(cost["before"] + plan.tol, high)
     problem = None
