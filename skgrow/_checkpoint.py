@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skgrow._declared import Instance, Record, Whole, check_fields
+from skgrow._declared import Facts, Record, Whole, check_fields
 from skgrow._soundness import check_progress
 from skgrow._validation import stratified_split
 from skgrow.exceptions import ModelFileError
@@ -16,7 +16,7 @@ __all__ = ["Checkpoint"]
 FREE = {"device", "max_time", "n_jobs", "verbose"}
 STATE = ("_network", "_clusters", "growth_history_")
 # What stands behind the model in the file.
-REST = {"call": Instance(dict), "n_before": Whole(), "progress": Record(("Progress",))}
+REST = {"call": Facts(), "n_before": Whole(), "progress": Record(("Progress",))}
 
 
 class Checkpoint:

@@ -20,6 +20,7 @@ __all__ = [
     "Array",
     "Choice",
     "Each",
+    "Facts",
     "Flag",
     "Instance",
     "Maybe",
@@ -194,6 +195,26 @@ class Instance:
         """Raise ModelFileError unless the value is as declared."""
         if not isinstance(value, self.kind):
             _refuse(where, value, f"a {self.kind.__name__}")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A dict by strings, of numbers, strings, None, and lists and dicts of these."""
+
+    def check(self, value, where, lengths):
+        """Raise ModelFileError unless the value is as declared."""
+        if not (isinstance(value, dict) and all(type(key) is str for key in value)):
+            _refuse(where, value, "a dict by strings")
+        self._check_plain(value, where)
+
+    def _check_plain(self, value, where):
+        if isinstance(value, (list, tuple)):
+            for entry in value:
+                self._check_plain(entry, where)
+        elif isinstance(value, dict):
+            self._check_plain(list(value.values()), where)
+        elif not isinstance(value, (Real, str, type(None))):
+            _refuse(f"an entry of {where}", value, "a number or a string")
 
 
 Flag, Text, Anything = Instance(bool), Instance(str), Instance(object)

@@ -95,7 +95,7 @@ def _check_columns(model):
 def _check_outputs(model):
     if is_regressor(model):
         target = model._target
-        if len(target) != 2 or not target[1] > 0:
+        if len(target) != 2 or target[1] < 0:
             raise ModelFileError(f"{target} is no mean and scale of a target.")
         return
     classes = model.classes_

@@ -59,6 +59,7 @@ ESTIMATORS = {
         GrowingMLPClassifier, GrowingMLPRegressor,
     )
 }  # fmt: skip
+STATE = tuple(FITTED)
 PLAIN = (type(None), bool, int, str)
 SHARED = {"array", "bits", "strings", "record", "estimator", "frozen", "random_state"}
 KINDS = SHARED | {"same", "float", "tuple", "dict", "scalar"}
@@ -141,7 +142,7 @@ class Writer:
             return {"record": [name, parts]}
         if ESTIMATORS.get(name) is type(value):
             params = {k: self.node(v) for k, v in value.get_params(deep=False).items()}
-            state = {k: self.node(vars(value)[k]) for k in FITTED if k in vars(value)}
+            state = {k: self.node(vars(value)[k]) for k in STATE if k in vars(value)}
             return {"estimator": [name, params, state]}
         if isinstance(value, FrozenEstimator):
             return {"frozen": self.node(value.estimator)}
