@@ -13,6 +13,7 @@ import time
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from fuzz_load import forged
 from sklearn.base import BaseEstimator
@@ -56,6 +57,14 @@ def dense():
     return GrowingMLPClassifier((3,), how="nest", max_iter=3, random_state=0).fit(X, y)
 
 
+def framed():
+    """A model of a frame with categories."""
+    X, y = table_rows()
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    frame["d"] = np.where(y > 0, "x", "z")
+    return GrowingNAMClassifier(max_iter=2, random_state=0).fit(frame, y)
+
+
 def stored(name):
     from test_persistence import STORED
 
@@ -63,7 +72,7 @@ def stored(name):
 
 
 MAKE = {
-    "curved": curved, "dense": dense,
+    "curved": curved, "dense": dense, "framed": framed,
     "nam": lambda: stored("nam"), "vote": lambda: stored("vote"),
 }  # fmt: skip
 
@@ -223,18 +232,8 @@ def test_fitted_state_that_is_missing(model, tmp_path):
 # ---------------------------------------------------------------------------- tables
 
 
-@pytest.fixture(scope="module")
-def framed():
-    pd = pytest.importorskip("pandas", exc_type=ImportError)
-    X, y = table_rows()
-    frame = pd.DataFrame(X, columns=["a", "b", "c"])
-    frame["d"] = np.where(y > 0, "x", "z")
-    return GrowingNAMClassifier(max_iter=2, random_state=0).fit(frame, y)
-
-
-def test_categories_that_cannot_be_told_apart(framed, tmp_path):
-    model = framed
-    parts, arrays = parts_of(model)
+def test_categories_that_cannot_be_told_apart(tmp_path):
+    parts, arrays = parts_of(framed())
     categories = parts[0]["estimator"][2]["_table"]["record"][1]["categories"]["tuple"]
     assert categories[3]["strings"][0] == "O"
     for entries in (["x", "x"], ["x", None], [[], []], ["x", {"dict": []}]):
@@ -245,9 +244,8 @@ def test_categories_that_cannot_be_told_apart(framed, tmp_path):
         refused(tmp_path / "a", arrays, parts)
 
 
-def test_the_table_is_tried(framed, tmp_path, monkeypatch):
-    model = framed
-    skgrow.save(model, tmp_path / "a")
+def test_the_table_is_tried(tmp_path, monkeypatch):
+    skgrow.save(framed(), tmp_path / "a")
 
     def fail(self, X):
         assert X.shape == (1, 4)
