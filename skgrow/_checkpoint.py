@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from skgrow._declared import Facts, Record, Whole, check_fields
+from skgrow._soundness import check_progress
+from skgrow._validation import stratified_split
+from skgrow.exceptions import ModelFileError
 from skgrow.persistence import digest, read, write
 
 __all__ = ["Checkpoint"]
@@ -11,6 +15,8 @@ __all__ = ["Checkpoint"]
 # Parameters that change how long growth takes, not what it finds.
 FREE = {"device", "max_time", "n_jobs", "verbose"}
 STATE = ("_network", "_clusters", "growth_history_")
+# What stands behind the model in the file.
+REST = {"call": Facts(), "n_before": Whole(), "progress": Record(("Progress",))}
 
 
 class Checkpoint:
@@ -47,7 +53,7 @@ class Checkpoint:
             "n_branches": n_branches,
             "new classes": digest(targets),
         }
-        self.n_before = model.n_branches_
+        self.n_before, self.y = model.n_branches_, rows[1]
         self.history = _rounds(model)
 
     def resume(self, model):
@@ -61,7 +67,7 @@ class Checkpoint:
         Raises
         ------
         ModelFileError
-            If the file is none of ours.
+            If the file is none of ours, or its parts do not fit together.
         ValueError
             If it was written by another call.
         """
@@ -69,6 +75,7 @@ class Checkpoint:
             return None
         stored, call, n_before, progress = self._parts()
         self._check(stored, call)
+        self._check_fits(stored, n_before, progress, model)
         for name in STATE:
             if name in vars(stored):
                 setattr(model, name, getattr(stored, name))
@@ -87,7 +94,37 @@ class Checkpoint:
                 f"{self.path} holds a saved model and no checkpoint of grow; give "
                 "another path."
             )
+        try:
+            check_fields("checkpoint", dict(zip(REST, parts[1:], strict=True)), REST)
+        except ModelFileError as error:
+            raise self._unusable(error) from error
         return parts
+
+    def _check_fits(self, stored, n_before, progress, model):
+        """That a forged file does not put into the model what it cannot go on with."""
+        same = type(stored) is type(model) and all(
+            getattr(stored, name) == getattr(model, name)
+            for name in ("n_features_in_", "_n_outputs", "_dtype")
+        )
+        if not same:
+            raise self._unusable("its model is another one.")
+        grown = [record.get("n_branches") for record in stored.growth_history_]
+        if n_before > max((n for n in grown if isinstance(n, int)), default=0):
+            raise self._unusable(f"no round began with {n_before} branches.")
+        try:
+            check_progress(progress, stored, len(self.y))
+        except ModelFileError as error:
+            raise self._unusable(error) from error
+        share = model._held_out_share(len(self.y))
+        n_held_out = len(stratified_split(self.y, share, model._seed)[1])
+        if len(progress.best_losses) != n_held_out:
+            raise self._unusable(f"its losses are not those of {n_held_out} rows.")
+
+    def _unusable(self, problem):
+        return ModelFileError(
+            f"{self.path} is no usable checkpoint: {problem} Delete it or give another "
+            "path."
+        )
 
     def _check(self, stored, call):
         differ = [name for name, value in self.call.items() if call.get(name) != value]

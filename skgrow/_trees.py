@@ -1,7 +1,8 @@
 """Trees: models as JSON and arrays, and back, without pickle.
 
 Every value that JSON lacks is an object of one key that names its kind. Reading fills
-the classes listed here, and no others; it runs nothing that a tree says.
+the classes listed here, and no others, with what `_schema.py` declares; it runs nothing
+that a tree says, and spends one budget of memory.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
+from skgrow._declared import check_fields
+from skgrow._schema import FIELDS, FITTED, RANDOM_STATE
+from skgrow._soundness import check_model
 from skgrow.bank import BranchBank
 from skgrow.curves import Curves
 from skgrow.election import ElectionTransferClassifier
@@ -37,7 +41,7 @@ from skgrow.scaling import PixelScaler, QuantileScaler
 from skgrow.surfaces import Surfaces
 from skgrow.tables import Table
 
-__all__ = ["ESTIMATORS", "Reader", "Writer"]
+__all__ = ["ESTIMATORS", "Budget", "Reader", "Writer"]
 
 RECORDS = {
     cls.__name__: cls
@@ -55,15 +59,39 @@ ESTIMATORS = {
         GrowingMLPClassifier, GrowingMLPRegressor,
     )
 }  # fmt: skip
-STATE = (
-    "classes_", "n_features_in_", "feature_names_in_", "growth_history_", "loss_curve_",
-    "validation_curve_", "n_iter_", "_network", "_scaler", "_regions", "_seed",
-    "_clusters", "_source_classes", "_table", "_target",
-    "_n_replicas", "n_training_multiply_adds_",
-)  # fmt: skip
+STATE = tuple(FITTED)
 PLAIN = (type(None), bool, int, str)
 SHARED = {"array", "bits", "strings", "record", "estimator", "frozen", "random_state"}
 KINDS = SHARED | {"same", "float", "tuple", "dict", "scalar"}
+# Bytes that reading may take, whatever a file says: so many, and so many for each byte of
+# the file. Models take up to 6 a byte; a list of numbers in JSON would take 20.
+LEAST_BUDGET, BYTES_PER_BYTE = 2**26, 32
+NODE_BYTES, OBJECT_BYTES = 64, 4096  # of one value, and of an estimator or random state
+
+
+class Budget:
+    """Memory that may still be taken while one file is read.
+
+    A value that stands in several places counts in each of them: to compute with it takes
+    as much as if the file said it as often.
+
+    Parameters
+    ----------
+    file_bytes : int
+        Length of the file.
+    """
+
+    def __init__(self, file_bytes):
+        self.left = LEAST_BUDGET + BYTES_PER_BYTE * file_bytes
+        self._whole = self.left
+
+    def take(self, n_bytes):
+        """Raise ModelFileError if so many bytes are not left."""
+        self.left -= n_bytes
+        if self.left < 0:
+            raise ModelFileError(
+                f"it says more than its length allows: more than {self._whole} bytes."
+            )
 
 
 class Writer:
@@ -84,10 +112,17 @@ class Writer:
         if isinstance(value, tuple):
             return {"tuple": [self.node(item) for item in value]}
         if isinstance(value, dict):
-            return {"dict": [[self.node(k), self.node(v)] for k, v in value.items()]}
+            return {"dict": [[self._value(k), self.node(v)] for k, v in value.items()]}
         if isinstance(value, np.generic):
             return {"scalar": [value.dtype.str, self.node(value.item())]}
         return self._shared(value)
+
+    def _value(self, value):
+        """What may be a key, or an entry of an array of objects."""
+        node = self.node(value)
+        if not _is_value(node):
+            self._refuse(value)
+        return node
 
     def _shared(self, value):
         """What may stand in several places and must be one thing again."""
@@ -113,9 +148,13 @@ class Writer:
             return {"frozen": self.node(value.estimator)}
         if isinstance(value, np.random.RandomState):
             return {"random_state": self.node(value.get_state(legacy=True))}
+        self._refuse(value)
+
+    def _refuse(self, value):
         raise TypeError(
-            f"skgrow.save cannot hold a {name} ({str(value)[:60]!r}); it holds numbers, "
-            "strings, arrays of them, lists, dicts and the classes of skgrow."
+            f"skgrow.save cannot hold a {type(value).__name__} ({str(value)[:60]!r}); it "
+            "holds numbers, strings, arrays of them, lists, dicts and the classes of "
+            "skgrow."
         )
 
     def _array(self, array):
@@ -125,7 +164,8 @@ class Writer:
             native = array.astype(array.dtype.newbyteorder("="), copy=False)
             return {"array": self._named(native)}
         if array.dtype.kind in "UO" and array.ndim == 1:
-            return {"strings": [array.dtype.kind, [self.node(v) for v in array.tolist()]]}
+            entries = [self._value(entry) for entry in array.tolist()]
+            return {"strings": [array.dtype.kind, entries]}
         raise TypeError(f"skgrow.save cannot hold an array of {array.dtype}.")
 
     def _named(self, array):
@@ -135,13 +175,21 @@ class Writer:
 
 
 class Reader:
-    """The way back. Raises whatever a tree that makes no sense leads to."""
+    """The way back. Raises whatever a tree that makes no sense leads to.
 
-    def __init__(self, arrays):
-        self.arrays = arrays
-        self.kept = []
+    Parameters
+    ----------
+    arrays : dict of ndarray
+    budget : Budget
+    """
+
+    def __init__(self, arrays, budget):
+        self.arrays, self.budget = arrays, budget
+        self.kept = []  # shared values, and the bytes that each takes with all inside
 
     def node(self, node):
+        left = self.budget.left
+        self.budget.take(NODE_BYTES)
         if isinstance(node, (*PLAIN, float)):
             return node
         if isinstance(node, list):
@@ -151,11 +199,20 @@ class Reader:
             raise ModelFileError(f"unknown kind of value {kind!r}.")
         value = getattr(self, f"_{kind}")(content)
         if kind in SHARED:
-            self.kept.append(value)
+            self.kept.append((value, left - self.budget.left))
         return value
 
+    def _value(self, node):
+        if not _is_value(node):
+            raise ModelFileError(f"{str(node)[:60]} is no key and no entry of an array.")
+        return self.node(node)
+
     def _same(self, content):
-        return self.kept[content]
+        if type(content) is not int or content < 0:
+            raise ModelFileError(f"there is no value of number {content!r}.")
+        value, n_bytes = self.kept[content]
+        self.budget.take(n_bytes)
+        return value
 
     def _float(self, content):
         return {"inf": np.inf, "-inf": -np.inf, "nan": np.nan}[content]
@@ -164,40 +221,59 @@ class Reader:
         return tuple(self.node(content))
 
     def _dict(self, content):
-        return {self.node(key): self.node(value) for key, value in content}
+        return {self._value(key): self.node(value) for key, value in content}
 
     def _scalar(self, content):
         name, value = content
-        dtype = np.dtype(name)
+        dtype, value = np.dtype(name), self._value(value)
         if dtype.kind not in "biuf":
             raise ModelFileError(f"a scalar of dtype {name!r} is not loaded.")
-        return dtype.type(self.node(value))
+        return dtype.type(value)
 
     def _array(self, content):
-        return self.arrays[content]
+        array = self.arrays[content]
+        self.budget.take(array.nbytes)
+        return array
 
     def _bits(self, content):
         name, shape = content
         packed, n_bits = self.arrays[name], prod(shape)
         if min(shape, default=0) < 0 or packed.size != -(-n_bits // 8):
             raise ModelFileError(f"{packed.size} bytes are no bits of shape {shape}.")
+        self.budget.take(2 * n_bits)
         return np.unpackbits(packed, count=n_bits).astype(bool).reshape(shape)
 
     def _strings(self, content):
-        name, values = content
-        return np.array(self.node(values), dtype={"U": str, "O": object}[name])
+        kind, nodes = content
+        self.budget.take(NODE_BYTES * len(nodes))
+        values = [self._value(node) for node in nodes]
+        if kind == "O":
+            array = np.empty(len(values), dtype=object)
+            for i, value in enumerate(values):  # of tuples numpy would make dimensions
+                array[i] = value
+            return array
+        if kind != "U" or not all(type(value) is str for value in values):
+            raise ModelFileError(f"an array of kind {kind!r} does not hold strings.")
+        self.budget.take(4 * len(values) * max(map(len, values), default=0))
+        return np.array(values, dtype=str)
 
     def _record(self, content):
         name, parts = content
-        return RECORDS[name](**{key: self.node(part) for key, part in parts.items()})
+        parts = {key: self.node(part) for key, part in parts.items()}
+        if name in FIELDS:
+            check_fields(name, parts, FIELDS[name])
+        return RECORDS[name](**parts)
 
     def _estimator(self, content):
         name, params, state = content
+        self.budget.take(OBJECT_BYTES)
         params = {key: self.node(value) for key, value in params.items()}
         estimator = ESTIMATORS[name](**params)
-        if not set(state) <= set(STATE):
-            raise ModelFileError(f"unknown parts of a model: {set(state) - set(STATE)}.")
-        vars(estimator).update({key: self.node(value) for key, value in state.items()})
+        state = {key: self.node(value) for key, value in state.items()}
+        check_fields(name, state, FITTED)
+        vars(estimator).update(state)
+        if "_network" in state:  # a source need not be fitted any more
+            check_model(estimator, self.budget)
         return estimator
 
     def _frozen(self, content):
@@ -207,6 +283,22 @@ class Reader:
         return FrozenEstimator(estimator)
 
     def _random_state(self, content):
+        self.budget.take(OBJECT_BYTES)
+        content = self.node(content)
+        parts = dict(zip(RANDOM_STATE, content, strict=True))
+        check_fields("RandomState", parts, RANDOM_STATE)
         state = np.random.RandomState()
-        state.set_state(self.node(content))
+        state.set_state(content)
         return state
+
+
+def _is_value(node):
+    """Whether a tree is a number, a string, None, or a tuple of these."""
+    if isinstance(node, (*PLAIN, float)):
+        return True
+    if not isinstance(node, dict) or len(node) != 1:
+        return False
+    [(kind, content)] = node.items()
+    if kind == "scalar":
+        return isinstance(content, list) and all(map(_is_value, content))
+    return kind == "float" or (kind == "tuple" and all(map(_is_value, content)))

@@ -93,6 +93,18 @@ class BranchBank:
         """Multiply-adds to predict one row."""
         return sum(array.size for array in self.weights)
 
+    def fits(self, n_columns=None):
+        """Whether the arrays fit together, and to so many columns if that is given."""
+        layers = [*self.weights, *self.biases]
+        n_inputs = [self.regions.shape[1], *(bias.shape[1] for bias in self.biases)]
+        return (
+            len(self.weights) == len(n_inputs)
+            and [weight.shape[1] for weight in self.weights] == n_inputs
+            and [w.shape[2] for w in self.weights[:-1]] == n_inputs[1:]
+            and all(array.dtype == self.dtype for array in layers)
+            and (n_columns is None or bool((self.regions < n_columns).all()))
+        )
+
     def take(self, index):
         """The branches at `index` (an index array, a mask or a slice)."""
         weights, biases = (

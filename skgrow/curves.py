@@ -10,7 +10,7 @@ from sklearn.utils import gen_batches
 
 from skgrow._interpolation import between, interpolated
 
-__all__ = ["Curves", "knots_of", "place"]
+__all__ = ["Curves", "are_knots", "knots_of", "place"]
 
 ROWS_PER_CHUNK = 4096
 N_BINS = 64  # knots of a column at quantiles
@@ -95,12 +95,9 @@ class Curves:
 
     def fits(self, n_columns):
         """Whether the arrays fit together and make so many columns."""
-        start, n_points = self.start, len(self.knots)
         return (
-            start.shape == (n_columns + 1,)
-            and start[0] == 0
-            and start[-1] == n_points
-            and bool((np.diff(start) > 1).all())
+            len(self) == n_columns
+            and are_knots(self.knots, self.start)
             and self.values.shape == self.error.shape
             and self.values.shape[:1] == self.knots.shape
         )
@@ -161,6 +158,21 @@ class Curves:
         low = self.values[point]
         high = self.values[np.minimum(point + 1, len(self.knots) - 1)]
         return low + share[..., None] * (high - low)
+
+
+def are_knots(knots, start):
+    """Whether knots stand as `place` needs them: what it finds are indices of arrays."""
+    if start.dtype.kind != "i" or not len(start) or start[0] != 0:
+        return False
+    if start[-1] != len(knots) or (start[1:] - start[:-1] < 2).any():
+        return False
+    is_gap = np.zeros(len(knots), dtype=bool)
+    is_gap[start[1:] - 1] = True
+    ascends = knots[1:] > knots[:-1]
+    return bool(
+        np.array_equal(np.isnan(knots), is_gap)
+        and (ascends | is_gap[1:] | is_gap[:-1]).all()
+    )
 
 
 def place(all_knots, start, X):

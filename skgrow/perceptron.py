@@ -175,6 +175,18 @@ class Perceptron:
             n_in = layer.n_out
         return self.dtype.kind == "f"
 
+    def misfits(self, n_columns, n_outputs):
+        """Names of the parts that do not fit to so many columns and outputs."""
+        if not self.layers or not self.is_sound():
+            return ["layers"]
+        squares = (getattr(ly, name)[2] for ly in self.layers for name in ly.arrays)
+        fits = {
+            "inputs": self.layers[0].n_in == n_columns,
+            "outputs": self.layers[-1].n_out == n_outputs,
+            "second moments": all(bool((moment >= 0).all()) for moment in squares),
+        }
+        return [name for name, is_right in fits.items() if not is_right]
+
     def with_layers(self, first, n_replaced, *fresh):
         """The network with `fresh` layers in place of `n_replaced` from `first` on."""
         last = first + n_replaced

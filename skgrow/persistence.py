@@ -13,34 +13,29 @@ import hashlib
 import json
 import os
 from importlib.metadata import version
-from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save as to_safetensors
-from sklearn.base import is_regressor
 from sklearn.utils.validation import check_is_fitted
 
-from skgrow._trees import ESTIMATORS, Reader, Writer
-from skgrow.curves import Curves
+from skgrow._files import is_special, replace_file
+from skgrow._schema import TENSORS
+from skgrow._trees import ESTIMATORS, Budget, Reader, Writer
 from skgrow.exceptions import ModelFileError
-from skgrow.perceptron import Perceptron
-from skgrow.surfaces import Surfaces
-from skgrow.tables import Table
 
 __all__ = ["digest", "load", "read", "save", "write"]
 
 FORMAT = 1
-MAX_FEATURES = 10**7  # a row of a model that claims more is not tried
 
 
 def save(model, path):
     """Write a fitted model to one file, which `load` reads to the bit.
 
     The file is written under a temporary name in the same folder and then renamed: a
-    crash leaves the old file as it was. Metadata routing requests and callbacks are not
-    stored.
+    crash leaves the old file as it was, and the next save removes what it left beside it.
+    An old file keeps its mode, and a link still leads to it. Metadata routing requests
+    and callbacks are not stored.
 
     Parameters
     ----------
@@ -55,6 +50,10 @@ def save(model, path):
     TypeError
         If it is no model of skgrow, or a parameter or label is of a kind that the file
         cannot hold.
+    ValueError
+        If `load` would refuse the file, as that of a model whose weights are NaN.
+    OSError
+        If the file cannot be written, or `path` is a folder, device, pipe or socket.
 
     Examples
     --------
@@ -75,7 +74,15 @@ def save(model, path):
             "Save the steps of a pipeline one by one."
         )
     check_is_fitted(model)
-    write([model], path)
+    content, parts = _content([model])
+    try:
+        _parts(*parts, len(content))
+    except ModelFileError as error:
+        raise ValueError(
+            f"this {type(model).__name__} cannot be saved, since it could not be loaded: "
+            f"{error} Fit it again."
+        ) from error
+    replace_file(path, content)
 
 
 def load(path):
@@ -94,7 +101,8 @@ def load(path):
     OSError
         If there is no such file, or it cannot be read.
     ModelFileError
-        If it is truncated, altered, no model, or written by a later skgrow.
+        If it is truncated, altered, no model, no regular file, or written by a later
+        skgrow.
 
     Examples
     --------
@@ -112,6 +120,11 @@ def load(path):
 
 def write(parts, path):
     """Write a model and whatever goes with it, as `save` does."""
+    replace_file(path, _content(parts)[0])
+
+
+def _content(parts):
+    """The bytes of a file, and the arrays and trees in it."""
     writer = Writer()
     trees = json.dumps([writer.node(part) for part in parts], allow_nan=False)
     header = {
@@ -120,12 +133,13 @@ def write(parts, path):
         "digest": _digest(writer.arrays, trees),
         "parts": trees,
     }
-    _write(to_safetensors(writer.arrays, {"skgrow": json.dumps(header)}), Path(path))
+    content = to_safetensors(writer.arrays, {"skgrow": json.dumps(header)})
+    return content, (writer.arrays, trees)
 
 
 def read(path):
     """A model and whatever was written with it; raises as `load` does."""
-    header, arrays = _read(path)
+    header, arrays, n_bytes = _read(path)
     if header.get("format") != FORMAT:
         raise ModelFileError(
             f"{path} has format {header.get('format')!r}, written by skgrow "
@@ -136,13 +150,23 @@ def read(path):
     if not isinstance(trees, str) or header.get("digest") != _digest(arrays, trees):
         raise ModelFileError(f"{path} was altered: its digest does not fit.")
     try:
-        reader = Reader(arrays)
+        return _parts(arrays, trees, n_bytes)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path} holds no usable model: {error}") from error
+
+
+def _parts(arrays, trees, n_bytes):
+    """What the trees of a file of so many bytes say; the first part is a model."""
+    try:
+        reader = Reader(arrays, Budget(n_bytes))
         parts = [reader.node(tree) for tree in json.loads(trees)]
-        _try(parts[0])
+        name = type(parts[0]).__name__
+        if name not in ESTIMATORS or "_network" not in vars(parts[0]):
+            raise ModelFileError(f"a {name} is no fitted model.")
     except ModelFileError:
         raise
     except Exception as error:  # whatever a hostile tree makes our classes do
-        raise ModelFileError(f"{path} holds no usable model ({error!r}).") from error
+        raise ModelFileError(f"its parts are none of a model ({error!r}).") from error
     return parts
 
 
@@ -153,32 +177,25 @@ def digest(*values):
     return _digest(writer.arrays, tree)
 
 
-def _write(content, path):
-    beside = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with open(beside, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
 def _read(path):
-    """Header and arrays; sizes are checked against the file before anything is read."""
-    with open(path, "rb"):  # an OSError if there is none
-        pass
+    """Header, arrays and length; sizes and types are checked before anything is read."""
+    if is_special(path):
+        raise ModelFileError(f"{path} is a device, a pipe or a socket, and no file.")
+    with open(path, "rb") as file:  # an OSError if there is none
+        n_bytes = os.fstat(file.fileno()).st_size
     try:
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})["skgrow"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            types = {file.get_slice(name).get_dtype() for name in names}
+            if not types <= TENSORS:
+                raise TypeError(f"numpy has no {', '.join(sorted(types - TENSORS))}")
+            arrays = {name: file.get_tensor(name) for name in names}
         if not isinstance(header, dict):
             raise ValueError("the header is no JSON object")
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except Exception as error:  # whatever a hostile header makes its readers do
         raise ModelFileError(f"{path} is no file of skgrow ({error!r}).") from error
-    return header, arrays
+    return header, arrays, n_bytes
 
 
 def _digest(arrays, tree):
@@ -188,36 +205,3 @@ def _digest(arrays, tree):
         found.update(f"{name} {array.dtype} {array.shape}".encode())
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
-
-
-def _try(model):
-    """Predict one row: parts that do not fit together fail here, not later."""
-    if type(model).__name__ not in ESTIMATORS:
-        raise ModelFileError(f"the file holds a {type(model).__name__}, not a model.")
-    n_features = model.n_features_in_
-    if not 0 < n_features <= MAX_FEATURES:
-        raise ModelFileError(f"a model of {n_features} columns is not loaded.")
-    table = vars(model).get("_table")
-    if not (table is None or isinstance(table, Table)) or (
-        table and not len(table.names) == len(table.categories) == n_features
-    ):
-        raise ModelFileError("the columns and their categories do not fit together.")
-    network = model._network
-    for name, kind in (("curves", Curves), ("surfaces", Surfaces)):
-        part = getattr(network, name, None)
-        if part is not None and not (
-            isinstance(part, kind)
-            and part.fits(n_features)
-            and part.values.shape[1:] == network.intercept.shape
-        ):
-            raise ModelFileError(f"the {name} do not fit the columns.")
-    if isinstance(network, Perceptron) and not network.is_sound():
-        raise ModelFileError("the layers do not fit together.")
-    if is_regressor(model):
-        mean, spread = model._target
-        if not (np.isfinite(mean) and 0 <= spread < np.inf):
-            raise ModelFileError(f"a target of scale {spread!r} is not loaded.")
-    row = np.zeros((1, n_features), dtype=model._dtype)
-    logits = model._scores(row, "cpu")
-    if logits.shape != (1, model._n_outputs):
-        raise ModelFileError("the scores and the classes do not fit together.")

@@ -115,6 +115,13 @@ class Regions:
     growth: np.ndarray
     shared_scale: bool
 
+    def fits(self, n_columns, region_size):
+        """Whether branches that see so many columns may be used on these regions."""
+        return all(
+            part.shape[1] == region_size and bool((part < n_columns).all())
+            for part in (self.base, self.growth)
+        )
+
     @property
     def signs(self):
         """What the columns of a growth region are multiplied by, `(n_ways, region_size)`.

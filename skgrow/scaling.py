@@ -49,6 +49,10 @@ class PixelScaler:
         """The map of some columns."""
         return self
 
+    def fits(self, n_columns):
+        """Whether it maps so many columns: any."""
+        return True
+
     def transform(self, X):
         """Map `X` (n_samples, n_features) affinely; the fitted range to [-0.5, 0.5]."""
         X = np.asarray(X)
@@ -176,6 +180,25 @@ class QuantileScaler:
         own = [self.positions[slice(*self.start[j : j + 2])] for j in columns]
         start = np.cumsum([0, *map(len, own)])
         return QuantileScaler(knots, missing, start, np.concatenate(own))
+
+    def fits(self, n_columns):
+        """Whether it maps so many columns, each by ascending quantiles."""
+        return (
+            len(self.knots) > 1
+            and self.knots.shape[1:] == self.missing.shape == (n_columns,)
+            and bool((self.knots[1:] >= self.knots[:-1]).all())
+            and self._fits_codes(n_columns)
+        )
+
+    def _fits_codes(self, n_columns):
+        if self.start is None or self.positions is None:
+            return self.start is self.positions
+        return (
+            self.start.shape == (n_columns + 1,)
+            and self.start[0] == 0
+            and self.start[-1] == len(self.positions)
+            and bool((self.start[1:] >= self.start[:-1]).all())
+        )
 
     def transform(self, X):
         """Map each column of `X` (n_samples, n_features) to [-0.5, 0.5]."""

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import gen_batches
 
-from skgrow.curves import ROWS_PER_CHUNK, knots_of, place
+from skgrow.curves import ROWS_PER_CHUNK, are_knots, knots_of, place
 
 __all__ = ["Surfaces"]
 
@@ -130,17 +130,15 @@ class Surfaces:
 
     def fits(self, n_columns):
         """Whether the arrays fit together and to so many columns."""
-        columns, start = self.columns, self.start
+        columns = self.columns
         return (
             self.pairs.shape == (len(self.pairs), 2)
             and bool((np.diff(self.pairs, axis=1) > 0).all())
             and len(np.unique(self.pairs, axis=0)) == len(self)
             and bool((np.diff(columns, prepend=-1, append=n_columns) > 0).all())
             and bool(np.isin(self.pairs, columns).all())
-            and start.shape == (len(columns) + 1,)
-            and start[0] == 0
-            and self.knots.shape == (start[-1],)
-            and bool((np.diff(start) > 1).all())
+            and self.start.shape == (len(columns) + 1,)
+            and are_knots(self.knots, self.start)
             and len(self.values) == self.begin[-1]
         )
 

@@ -119,6 +119,15 @@ class Table:
         ordered = self.ordered or (True,) * n_columns  # their codes were in an order
         return zip(self.categories, rare, ordered, strict=True)
 
+    def fits(self, n_columns):
+        """Whether it reads so many columns, and tells the values of each apart."""
+        if not len(self.names) == len(self.categories) == n_columns:
+            return False
+        if not {len(self.rare), len(self.ordered)} <= {0, n_columns}:
+            return False
+        known = [[*kept, *rare] for kept, rare, _ in self._each() if kept is not None]
+        return all(len(set(values) - {None}) == len(values) for values in known)
+
     @property
     def is_plain(self):
         """Whether all columns are numbers."""

@@ -197,8 +197,9 @@ def _usable(start, trained, data, plan, device):
     """The trained bank, and None; or what is left where it does harm, and why.
 
     It does where the loss of the training rows is higher with it than without. Where
-    training has not lowered that loss and has left it well above that without branches, or
-    far above that of constant scores, it has diverged (one pass of many may do either of them): the better of `start` and
+    training has not lowered that loss and has left it well above that without branches,
+    or far above that of constant scores, it has diverged (one pass of many may do either of
+    them): the better of `start` and
     `trained` is scaled down to where the loss is lowest, and the second value says so.
     Elsewhere a single network is scaled down too, unless this was one pass of many; for
     replicas see `shrunk`.

@@ -2,6 +2,7 @@
 
 import copy
 import os
+from dataclasses import replace
 from functools import cache
 
 import joblib
@@ -14,7 +15,7 @@ from sklearn.preprocessing import MinMaxScaler
 import skgrow
 from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ModelFileError
 from skgrow.growth import rounds
-from skgrow.persistence import digest
+from skgrow.persistence import digest, read, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
@@ -206,3 +207,98 @@ def test_what_no_file_can_hold_is_said_before_the_first_round(tmp_path):
     vote.growth_history_ = []
     with pytest.raises(TypeError, match="cannot hold a Pipeline"):
         vote.grow(X, y, 4, checkpoint=tmp_path / "a")
+
+
+# ------------------------------------------------------------------- forged checkpoints
+
+
+def changed(kind, path, change):
+    """A checkpoint with other parts in it, and a digest that fits; a model and rows."""
+    X, y, model = start(kind)
+    if not path.exists():
+        copy.deepcopy(model).grow(X, y, 4, checkpoint=path)
+    parts = read(path)
+    write(change(*parts), path)
+    return X, y, model
+
+
+def refused(kind, path, change, match):
+    content = path.read_bytes() if path.exists() else None
+    X, y, model = changed(kind, path, change)
+    before = result_of(model, X)
+    with pytest.raises(ModelFileError, match=match):
+        model.grow(X, y, 4, checkpoint=path)
+    assert result_of(model, X) == before
+    if content is not None:
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("n_before", [-100, -1, 10**6, True, 1.0, "0", None])
+def test_a_growth_that_began_with_no_such_number_of_branches(tmp_path, n_before):
+    refused(
+        "nam", tmp_path / "a", lambda model, call, _, last: [model, call, n_before, last],
+        match="no usable checkpoint",
+    )  # fmt: skip
+
+
+def test_other_things_where_the_growth_stands(tmp_path):
+    path = tmp_path / "a"
+    X, y, model = start("vote")
+    model.grow(X, y, 4, checkpoint=path)
+    for other in (None, 3, [], {}, "a", model, model._network, np.ones(3)):
+        refused("vote", path, lambda m, call, n, _, it=other: [m, call, n, it], "usable")
+    for other in (None, 3, [], "a", {"rows": np.ones(3)}, {3: "rows"}):
+        refused("vote", path, lambda m, _, n, last, it=other: [m, it, n, last], "usable")
+
+
+def part(name, change):
+    """Another progress, with one part of where growth stands changed."""
+
+    def changed(model, call, n_before, progress):
+        standing = progress.standing
+        value = change(getattr(standing, name))
+        other = replace(progress, standing=replace(standing, **{name: value}))
+        return [model, call, n_before, other]
+
+    return changed
+
+
+PARTS = {
+    "nam": {"logits": (lambda a: a[1:], lambda a: a[:, 1:], lambda a: a * np.nan,
+                       lambda a: a.astype(int), lambda a: None),
+            "refit": (lambda _: 1,), "selection": (lambda _: 1,)},
+    "vote": {"counts": (lambda a: a[:, 1:], lambda a: a.T), "sums": (lambda a: a[1:],),
+             "targets": (lambda a: a + 1, lambda a: -a, lambda a: a.astype(np.uint64)),
+             "nominees": (lambda n: replace(n, votes=n.votes[:, 1:]),
+                          lambda n: replace(n, votes=n.votes[1:], search=n.search[1:]),
+                          lambda n: replace(n, search=n.search + 9),
+                          lambda n: replace(n, unseen=n.unseen.astype(float)))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_growth_that_stands_on_other_rows_or_classes(tmp_path, kind):
+    path = tmp_path / "a"
+    X, y, model = start(kind)
+    model.grow(X, y, 4, checkpoint=path)
+    for name, changes in PARTS[kind].items():
+        for change in changes:
+            refused(kind, path, part(name, change), "usable")
+
+
+def test_losses_of_other_rows_and_networks_of_another_model(tmp_path):
+    path = tmp_path / "a"
+    X, y, vote = start("vote")
+    X, y, model = start("nam")
+    model.grow(X, y, 4, checkpoint=path)
+
+    def with_progress(**parts):
+        return lambda m, call, n, last: [m, call, n, replace(last, **parts)]
+
+    losses = read(path)[3].best_losses
+    for parts in (
+        {"best_losses": losses[1:]}, {"best_losses": losses * np.inf}, {"n_stale": -1},
+        {"stopped": 0}, {"best": vote._network}, {"best": None}, {"standing": None},
+    ):  # fmt: skip
+        refused("nam", path, with_progress(**parts), "usable")
+    refused("nam", path, lambda m, *rest: [vote, *rest], "another one")

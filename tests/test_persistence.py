@@ -210,7 +210,7 @@ def test_hostile_trees(tmp_path, tree):
 
 @pytest.mark.parametrize("shape", [[2**62], [-8], [2, 5], [17], [1.5], "a", [2**40, 0]])
 def test_bits_of_no_such_shape(shape):
-    reader = _trees.Reader({"0": np.zeros(1, dtype=np.uint8)})
+    reader = _trees.Reader({"0": np.zeros(1, dtype=np.uint8)}, _trees.Budget(1))
     assert reader.node({"bits": ["0", [2, 4]]}).shape == (2, 4)
     with pytest.raises((ModelFileError, TypeError, ValueError)):
         reader.node({"bits": ["0", shape]})

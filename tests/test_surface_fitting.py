@@ -415,7 +415,7 @@ def test_files_whose_surfaces_do_not_fit_are_refused(tmp_path, wrong):
     nam = GrowingNAMClassifier(max_iter=3, random_state=0).fit(frame, y)
     surfaces = replace(nam._network.surfaces, **wrong)
     nam._network = replace(nam._network, surfaces=surfaces)
-    skgrow.save(nam, tmp_path / "nam.safetensors")
+    skgrow.persistence.write([nam], tmp_path / "nam.safetensors")
     with pytest.raises(skgrow.exceptions.ModelFileError, match="surfaces"):
         skgrow.load(tmp_path / "nam.safetensors")
 

@@ -52,6 +52,18 @@ class Clusters:
     def __len__(self):
         return len(self.branch)
 
+    def fits(self, n_branches, n_outputs, region_size):
+        """Whether they are clusters of branches of this kind."""
+        each = np.arange(region_size)
+        return (
+            self.mean.shape == self.spread.shape == self.order.shape
+            and self.mean.shape == (n_branches, n_outputs, region_size)
+            and self.centre.shape == (len(self), region_size)
+            and bool((np.sort(self.order, axis=-1) == each).all())
+            and bool((self.branch < n_branches).all())
+            and bool((self.branch_class < n_outputs).all())
+        )
+
 
 def find_clusters(
     bank,

@@ -62,6 +62,24 @@ class GrownBranches:
     def __len__(self):
         return len(self.uses)
 
+    def fits(self, n_columns, n_classes):
+        """Whether the branches can be used on so many columns for so many classes."""
+        bank, uses = self.bank, self.uses
+        limits = {
+            "branch": bank.n_branches, "branch_class": bank.n_outputs,
+            "target": n_classes, "columns": n_columns,
+        }  # fmt: skip
+        maps = (uses.scale, uses.shift, uses.lower, uses.upper, uses.threshold)
+        masks = (self.span, self.scale, self.bias)
+        return (
+            bank.fits()
+            and uses.columns.shape[1] == bank.regions.shape[1]
+            and len(self.span) == len(uses)
+            and all((getattr(uses, name) < n).all() for name, n in limits.items())
+            and all(part.dtype == bank.dtype for part in maps)
+            and np.result_type(bank.dtype, *masks) == bank.dtype
+        )
+
     @property
     def n_multiply_adds(self):
         """Multiply-adds to predict one row: trunks, outputs and masks.
@@ -227,6 +245,24 @@ class Network:
     intercept: np.ndarray
     curves: Curves | None = None
     surfaces: Surfaces | None = None
+
+    def misfits(self, n_columns, n_outputs):
+        """Names of the parts that do not fit to so many columns and outputs."""
+        grown = self.grown
+        fits = {
+            "bank": self.bank.fits(n_columns) and self.bank.n_outputs == n_outputs,
+            "grown": grown.fits(n_columns, n_outputs)
+            and grown.bank.n_outputs == n_outputs
+            and grown.bank.dtype == self.bank.dtype
+            and bool((grown.span > 0).all()),
+            "intercept": self.intercept.shape == (n_outputs,),
+        }
+        for name in ("curves", "surfaces"):
+            part = getattr(self, name)
+            fits[name] = part is None or (
+                part.fits(n_columns) and part.values.shape[1] == n_outputs
+            )
+        return [name for name, is_right in fits.items() if not is_right]
 
     @property
     def shapes(self):

@@ -152,6 +152,18 @@ class Electorate:
         cohort[place] = self.cohort
         return replace(self, grown=grown, tally=tally, cohort=cohort, nominees=nominees)
 
+    def misfits(self, n_columns, n_outputs):
+        """Names of the parts that do not fit to so many columns and outputs."""
+        grown, nominees, tally = self.grown, self.nominees, self.tally
+        fits = {
+            "grown": grown.fits(n_columns, n_outputs) and bool((grown.span > 0).all()),
+            "nominees": nominees.fits(n_columns, n_outputs)
+            and nominees.bank.dtype == grown.bank.dtype,
+            "tally": tally.total.shape == (n_outputs,) and tally.class_weight.sum() > 0,
+            "cohort": self.cohort.shape == (n_outputs,),
+        }
+        return [name for name, is_right in fits.items() if not is_right]
+
     @property
     def n_multiply_adds(self):
         """Multiply-adds to predict one row."""
