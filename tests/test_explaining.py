@@ -433,3 +433,11 @@ def test_importances_of_many_rows_take_no_more_memory(binary, monkeypatch):
     monkeypatch.setattr("skgrow._explaining.KEPT_BYTES", 0)
     np.testing.assert_allclose(binary.term_importances(FRAME), expected)
     np.testing.assert_allclose(binary.term_importances(FRAME, weight), weighted)
+    rows = pd.concat([FRAME] * 40, ignore_index=True)
+    n_bytes = 8 * len(rows) * len(expected)  # of all contributions
+    tracemalloc.start()
+    found = binary.term_importances(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(found, expected)
+    assert peak < n_bytes / 2
