@@ -439,3 +439,15 @@ def test_importances_of_many_rows_take_no_more_memory(binary, monkeypatch):
     tracemalloc.stop()
     np.testing.assert_allclose(found, expected)
     assert peak < n_bytes
+
+
+def test_an_ordered_column_of_a_frame_keeps_its_order():
+    rng = np.random.RandomState(0)
+    levels = ["small", "medium", "large", "huge"]
+    sizes = pd.Categorical(rng.choice(levels, 600), levels, ordered=True)
+    frame = pd.DataFrame({"size": sizes, "age": rng.uniform(size=600)})
+    y = frame["size"].isin(["small", "large"]).to_numpy()
+    nam = GrowingNAMClassifier(max_iter=2, random_state=0).fit(frame, y)
+    [term] = nam.explain_global(frame, terms="size")["terms"]
+    assert (term["kinds"], term["values"]) == (("ordered",), [levels])
+    assert ((term["contribution"] > 0) == [True, False, True, False]).all()
