@@ -143,7 +143,7 @@ class ExplainingMixin:
                 yield rows, block.reshape(len(block), -1).astype(np.float64, copy=False)
 
         n_terms = len(terms_of(self._network))
-        if len(X) * n_terms * self._n_outputs * X.itemsize > KEPT_BYTES:
+        if 8 * len(X) * n_terms * self._n_outputs > KEPT_BYTES:
             return chunks
         kept = list(chunks())
         return lambda: kept
@@ -276,13 +276,19 @@ class ExplainingMixin:
             max_categories,
         )  # fmt: skip
         shapes, level = purified(wanted, known, axes, self._blocks)
-        names = self._term_names().of(shown)
-        named = dict(zip(shown, names, strict=True))
+        names = self._term_names()
+        named = dict(zip(shown, names.of(shown), strict=True))
         is_whole = terms is None
         return {
             "intercept": self._by_class(self._level() + level) if is_whole else None,
             "terms": [
-                self._described(term, named[term], shapes[term], axes) for term in wanted
+                {
+                    "term": named[term],
+                    "features": term,
+                    "columns": tuple(names.columns[j] for j in term),
+                    **self._described(term, shapes[term], axes),
+                }
+                for term in wanted
             ],
         }
 
@@ -342,13 +348,9 @@ class ExplainingMixin:
         for part, scores in blocks:
             yield part, self._as_told(scores)
 
-    def _described(self, term, name, shape, axes):
+    def _described(self, term, shape, axes):
         own = [axes[j] for j in term]
-        names = self._column_names()
         return {
-            "term": name,
-            "features": term,
-            "columns": tuple(str(names[j]) for j in term),
             "kinds": tuple(axis.kind for axis in own),
             "values": [axis.labels for axis in own],
             "n_values": tuple(axis.n_values for axis in own),
@@ -360,7 +362,9 @@ class ExplainingMixin:
     def _error(self, term, axes):
         """Of a curve on its grid, from replicas; None where there is none."""
         curves = self._network.curves
-        if curves is None or len(term) > 1 or np.isnan(curves.error).all():
+        if curves is None or len(term) > 1:
+            return None
+        if np.isnan(curves.error[curves.points(term[0])]).all():
             return None
         axis = axes[term[0]]
         error = curves.error_at(term[0], axis.points[axis.shown])
