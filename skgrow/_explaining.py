@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgrow._reading import read
 from skgrow._shapes import axes_of, purified, shape_rows
 from skgrow._validation import check_device
+from skgrow._verbs import changes, reads
 from skgrow.forward import features_major, row_chunks
 from skgrow.growth.grown import ROWS_PER_CHUNK
 
@@ -28,6 +29,7 @@ class ExplainingMixin:
         return list(_terms(self._fitted("_network")))
 
     @property
+    @reads
     def term_names_(self):
         """Name of each term: of its columns, as "age" or "age & town".
 
@@ -36,6 +38,7 @@ class ExplainingMixin:
         names = self._column_names()
         return [_joined([names[j] for j in term]) for term in self.term_features_]
 
+    @reads
     def eval_terms(self, X):
         """What each term adds to the scores; with `intercept_`, they sum to them.
 
@@ -85,6 +88,7 @@ class ExplainingMixin:
             _add_grown(found[rows], self._network.grown, terms, scaled, self.device)
         return self._as_told(found)
 
+    @reads
     def term_importances(self, X, sample_weight=None):
         """Mean absolute contribution of each term around its mean, in logits.
 
@@ -124,6 +128,7 @@ class ExplainingMixin:
         mean = np.average(centred, axis=0, weights=sample_weight)
         return mean if mean.ndim == 1 else mean.mean(axis=1)
 
+    @reads
     def explain_local(self, X):
         """Why each row has the scores it has: its terms, those that say most first.
 
@@ -168,6 +173,7 @@ class ExplainingMixin:
             for row, order in zip(terms, np.argsort(-size, axis=1), strict=True)
         ]
 
+    @reads
     def explain_global(self, X, n_points=32):
         """The shape of every term of one or two columns, on a grid, purified.
 
@@ -240,6 +246,7 @@ class ExplainingMixin:
             "terms": [self._described(term, shapes[term], axes) for term in shapes],
         }
 
+    @changes
     def remove_terms(self, names):
         """Take terms out of the network, as if their columns said nothing there.
 

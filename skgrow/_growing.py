@@ -14,6 +14,7 @@ from skgrow._validation import (
     selection_too_small,
     stratified_split,
 )
+from skgrow._verbs import stack_level
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.forward import features_major
 from skgrow.growth.clustering import find_clusters
@@ -210,7 +211,7 @@ class GrowingMixin(CallbackSupportMixin):
         warnings.warn(
             f"Growth added {n_added} of {n_asked} branches: {reason}.",
             GrowthStoppedWarning,
-            stacklevel=4,
+            stacklevel=stack_level(),
         )
 
 

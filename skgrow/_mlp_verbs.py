@@ -22,8 +22,8 @@ from skgrow._validation import (
     check_device,
     check_hidden_layers,
     stratified_split,
-    unchanged_on_error,
 )
+from skgrow._verbs import changes, stack_level
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.perceptron import Perceptron
 from skgrow.policies._limits import check_policy
@@ -88,6 +88,7 @@ class MLPMixin:
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def fit(self, X, y, sample_weight=None):
         """Train a small network that grows while it trains.
 
@@ -119,10 +120,9 @@ class MLPMixin:
         GrowthStoppedWarning
             If training was interrupted.
         """
-        with unchanged_on_error(self):
-            fresh = not (self.warm_start and "_network" in vars(self))
-            rows = self._rows(X, y, sample_weight, fresh)
-            self._train(*rows)
+        fresh = not (self.warm_start and "_network" in vars(self))
+        rows = self._rows(X, y, sample_weight, fresh)
+        self._train(*rows)
         return self
 
     def _one_pass(self, X, y, sample_weight, fresh, classes=None):
@@ -188,7 +188,7 @@ class MLPMixin:
                 f"training was interrupted after {len(course.losses)} passes; the best "
                 "network so far was kept.",
                 GrowthStoppedWarning,
-                stacklevel=4,
+                stacklevel=stack_level(),
             )
         self._network = course.best
 
@@ -271,6 +271,7 @@ class MLPMixin:
         record = {"epoch": self.n_iter_, **record}
         self.growth_history_ = [*self.growth_history_, record]
 
+    @changes
     def grow(self, X_sel, y_sel, n_neurons=None, n_layers=None, sample_weight=None):
         """One growth by hand, with `how` and `where`; nothing is trained but new parts.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -31,23 +30,7 @@ __all__ = [
     "selection_too_small",
     "stratified_split",
     "target_scale",
-    "unchanged_on_error",
 ]
-
-
-@contextmanager
-def unchanged_on_error(estimator):
-    """Put an estimator back as it was when the work on it fails half way.
-
-    Fitted state is never changed in place, so a shallow copy holds all of it.
-    """
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def check_device(device):

@@ -16,8 +16,8 @@ from skgrow._validation import (
     check_weights,
     scaled_target,
     target_scale,
-    unchanged_on_error,
 )
+from skgrow._verbs import changes, reads
 
 __all__ = ["GrowingMLPClassifier", "GrowingMLPRegressor"]
 
@@ -177,6 +177,7 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train by one pass over more rows; nothing grows.
 
@@ -197,10 +198,9 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
         ValueError
             As `fit`, and for labels that are not in `classes`.
         """
-        with unchanged_on_error(self):
-            fresh = _check_partial_fit_first_call(self, classes)
-            known = self.classes_ if fresh else None
-            return self._one_pass(X, y, sample_weight, fresh, known)
+        fresh = _check_partial_fit_first_call(self, classes)
+        known = self.classes_ if fresh else None
+        return self._one_pass(X, y, sample_weight, fresh, known)
 
     def _learn_target(self, y, sample_weight):
         check_classification_targets(y)
@@ -327,6 +327,7 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def partial_fit(self, X, y, sample_weight=None):
         """Train by one pass over more rows; nothing grows.
 
@@ -348,9 +349,9 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
         ValueError
             As `fit`.
         """
-        with unchanged_on_error(self):
-            return self._one_pass(X, y, sample_weight, "_network" not in vars(self))
+        return self._one_pass(X, y, sample_weight, "_network" not in vars(self))
 
+    @reads
     def predict(self, X):
         """Predicted numbers.
 

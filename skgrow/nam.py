@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import (
 from skgrow._nam_verbs import CONSTRAINTS, NAMMixin
 from skgrow._predicting import NetworkMixin, PredictingMixin
 from skgrow._reading import read, read_first
-from skgrow._validation import unchanged_on_error
+from skgrow._verbs import changes
 
 __all__ = ["GrowingNAMClassifier"]
 
@@ -259,6 +259,7 @@ class GrowingNAMClassifier(
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train the base branches by one pass over more rows.
 
@@ -282,18 +283,17 @@ class GrowingNAMClassifier(
         ValueError
             As `fit`, and for labels that are not in `classes`.
         """
-        with unchanged_on_error(self):
-            if self.class_weight == "balanced":
-                raise ValueError(
-                    'class_weight="balanced" cannot be used with partial_fit, which '
-                    "sees only a part of the rows; pass a dict of weights."
-                )
-            fresh = _check_partial_fit_first_call(self, classes)
-            if fresh:
-                X, y = read_first(self, X, y, sample_weight, self.classes_)
-            else:
-                X, y = read(self, X, y)
-            return self._one_pass(X, y, sample_weight, fresh)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                'class_weight="balanced" cannot be used with partial_fit, which '
+                "sees only a part of the rows; pass a dict of weights."
+            )
+        fresh = _check_partial_fit_first_call(self, classes)
+        if fresh:
+            X, y = read_first(self, X, y, sample_weight, self.classes_)
+        else:
+            X, y = read(self, X, y)
+        return self._one_pass(X, y, sample_weight, fresh)
 
     def _learn_target(self, y, sample_weight):
         check_classification_targets(y)

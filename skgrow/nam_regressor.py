@@ -12,8 +12,8 @@ from skgrow._validation import (
     check_weights,
     scaled_target,
     target_scale,
-    unchanged_on_error,
 )
+from skgrow._verbs import changes, reads
 from skgrow.losses import SQUARED_ERROR
 
 __all__ = ["GrowingNAMRegressor"]
@@ -216,6 +216,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def partial_fit(self, X, y, sample_weight=None):
         """Train the base branches by one pass over more rows.
 
@@ -238,15 +239,15 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         ValueError
             As `fit`.
         """
-        with unchanged_on_error(self):
-            fresh = "_network" not in vars(self)
-            if fresh:
-                X, y = read_first(self, X, y, sample_weight)
-                self._learn_target(y, sample_weight)
-            else:
-                X, y = read(self, X, y)
-            return self._one_pass(X, y, sample_weight, fresh)
+        fresh = "_network" not in vars(self)
+        if fresh:
+            X, y = read_first(self, X, y, sample_weight)
+            self._learn_target(y, sample_weight)
+        else:
+            X, y = read(self, X, y)
+        return self._one_pass(X, y, sample_weight, fresh)
 
+    @reads
     def predict(self, X):
         """Predicted numbers.
 
@@ -263,6 +264,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         return self._target[0] + self._as_told(logits)
 
     @property
+    @reads
     def intercept_(self):
         """Prediction before any term speaks, in units of the target."""
         mean, _ = self._fitted("_target")

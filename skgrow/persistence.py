@@ -23,6 +23,7 @@ from sklearn.base import is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from skgrow._trees import ESTIMATORS, Reader, Writer
+from skgrow._verbs import own_surroundings
 from skgrow.curves import Curves
 from skgrow.exceptions import ModelFileError
 from skgrow.perceptron import Perceptron
@@ -78,6 +79,7 @@ def save(model, path):
     write([model], path)
 
 
+@own_surroundings()
 def load(path):
     """Read a model that `save` has written. No code of the file is run.
 

@@ -13,6 +13,7 @@ from numbers import Real
 
 import numpy as np
 
+from skgrow._verbs import stack_level
 from skgrow.exceptions import UnseenCategoryWarning
 
 __all__ = ["Table", "is_frame"]
@@ -224,5 +225,5 @@ def _warn_unseen(unseen):
     warnings.warn(
         f"Values that were not seen in fit are treated as missing, in column {named}.",
         UnseenCategoryWarning,
-        stacklevel=6,  # whoever asked for predictions
+        stacklevel=stack_level(),
     )
