@@ -137,10 +137,19 @@ class GrowingMixin(CallbackSupportMixin):
         )
         reason = self._run(rounds, file)
         n_added = self.n_branches_ - n_before
+        vars(self).pop("_unfinished", None)
+        if file is not None and n_added < n_branches:
+            self._unfinished = file.call
         if n_added < n_branches:
             reason = reason or "its checkpoint says that the held-out rows ended it"
             self._warn_stopped(n_added, n_branches, reason)
         return rows[held_out]
+
+    def _sign_unfinished(self):
+        """Note the state that a call of `grow` ends with, if its checkpoint has more."""
+        call = vars(self).pop("_unfinished", None)
+        if call is not None:
+            self._unfinished = call, _fitted_state(self)
 
     def _run(self, rounds, file):
         """Do the rounds; why they ended, if not because enough branches are there."""
@@ -220,3 +229,9 @@ def _checkpoint(*call):
     from skgrow._checkpoint import Checkpoint
 
     return Checkpoint(*call)
+
+
+def _fitted_state(model):
+    from skgrow._checkpoint import fitted_state
+
+    return fitted_state(model)

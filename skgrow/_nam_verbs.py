@@ -178,6 +178,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
             return self
         self._check_large_enough(y, "X_sel")
         self._grow(X, y, weight, n_branches, self._masking, checkpoint)
+        self._sign_unfinished()
         return self
 
     def _held_out_share(self, n_rows):

@@ -366,6 +366,7 @@ class ElectionTransferClassifier(
         if n_branches:
             self._check_large_enough(y, "X_sel")
             self._elect(X, y, weight, n_branches, added, checkpoint)
+            self._sign_unfinished()
         return self
 
     @property
