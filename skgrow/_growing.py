@@ -97,8 +97,9 @@ class GrowingMixin(CallbackSupportMixin):
             raise ValueError(f"{name}: {problem}.")
 
     def _grow(
-        self, X, y, weight, n_branches, stand, checkpoint=None, vote=False, targets=None
-    ):
+        self, X, y, weight, n_branches, stand, checkpoint=None, *, vote=False,
+        targets=None, time_spent=0.0,
+    ):  # fmt: skip
         """Grow round by round; every finished round is kept whatever comes after.
 
         `stand` makes where growth stands out of the selection set and its raw inputs.
@@ -130,7 +131,7 @@ class GrowingMixin(CallbackSupportMixin):
         rounds = grow_rounds(
             progress,
             selection,
-            self._growth_plan(vote=vote, targets=targets),
+            self._growth_plan(vote=vote, targets=targets, time_spent=time_spent),
             wanted=n_before + n_branches,
             seed=self._seed,
             first_round=len(self.growth_history_),

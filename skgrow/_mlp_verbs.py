@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgrow._mlp_events import GrowthStep
 from skgrow._mlp_training import Rows, mean_loss, train_pass
-from skgrow._progress import fit_task
+from skgrow._progress import CallbackSupportMixin, Deadline, fit_task, warn_late
 from skgrow._reading import read, read_first
 from skgrow._validation import (
     check_device,
@@ -67,7 +67,7 @@ MLP_CONSTRAINTS = {
 class _Course:
     """Where one call of `fit` stands: losses, growths, and the best network so far."""
 
-    deadline: float  # seconds of the monotonic clock
+    deadline: Deadline
     losses: list = field(default_factory=list)
     events: list = field(default_factory=list)
     best: Perceptron | None = None
@@ -80,7 +80,7 @@ class _Course:
             self.best, self.best_loss, self.best_pass = net, loss, len(self.losses)
 
 
-class MLPMixin:
+class MLPMixin(CallbackSupportMixin):
     """`fit` and `grow`; the estimator says what a target is.
 
     It has `_learn_target(y, sample_weight)`, `_encode(X, y, sample_weight)` and
@@ -118,7 +118,7 @@ class MLPMixin:
         Warns
         -----
         GrowthStoppedWarning
-            If training was interrupted.
+            If training was interrupted, or `max_time` passed before its end.
         """
         fresh = not (self.warm_start and "_network" in vars(self))
         rows = self._rows(X, y, sample_weight, fresh)
@@ -127,7 +127,9 @@ class MLPMixin:
 
     def _one_pass(self, X, y, sample_weight, fresh, classes=None):
         rows, _ = self._rows(X, y, sample_weight, fresh, False, classes)
-        self._network, loss = self._pass(self._network, rows)
+        with fit_task(self, "training", 1) as step:
+            self._network, loss = self._pass(self._network, rows)
+            step()
         self.loss_curve_ = [*self.loss_curve_, loss]
         self.n_iter_ += 1
         return self
@@ -176,8 +178,7 @@ class MLPMixin:
         return np.ascontiguousarray(self._scaler.transform(X)) * X.dtype.type(UNIT)
 
     def _train(self, rows, held_out):
-        most = np.inf if self.max_time is None else self.max_time
-        course = _Course(monotonic() + most)
+        course = _Course(Deadline(self.max_time))
         try:
             self._passes(course, rows, held_out)
             self._shrink(course, rows, held_out)
@@ -190,6 +191,8 @@ class MLPMixin:
                 GrowthStoppedWarning,
                 stacklevel=stack_level(),
             )
+        if course.deadline.missed:
+            warn_late(course.deadline)
         self._network = course.best
 
     def _passes(self, course, rows, held_out):
@@ -201,9 +204,11 @@ class MLPMixin:
                 net, loss = self._pass(net, rows)
                 course.note(self._noted(loss, net, held_out), net, self.tol)
                 self._tell(n_done, loss, net)
-                late = monotonic() > course.deadline
                 stale = n_done - course.best_pass >= self.n_iter_no_change
-                if step() or late or stale or n_done == self.max_iter:
+                if step() or stale or n_done == self.max_iter:
+                    break
+                left = f"{self.max_iter - n_done} of {self.max_iter} passes"
+                if course.deadline.leaves_out(left):
                     break
                 if when.due(course.losses, course.events):
                     net = self._event(net, rows, course)
@@ -216,7 +221,7 @@ class MLPMixin:
         most = mean_loss(course.best, watched) + step.how.tol
         while (smaller := step.how.smaller(course.best)) is not None:
             start = monotonic()
-            if start > course.deadline:
+            if course.deadline.leaves_out("smaller networks"):
                 break
             for _ in range(step.how.n_retrain):
                 smaller, loss = self._pass(smaller, rows)

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgrow._explaining import ExplainingMixin
 from skgrow._growing import GrowingMixin
+from skgrow._progress import Deadline, warn_late
 from skgrow._reading import read, read_first
 from skgrow._training_steps import TrainingMixin
 from skgrow._validation import check_device, check_n_branches
@@ -105,6 +106,12 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         ValueError
             If an input or a parameter cannot be used; a model fitted before is then
             left as it was.
+
+        Warns
+        -----
+        GrowthStoppedWarning
+            If fewer than `n_branches` were added, or `max_time` passed before the end;
+            the message says why, or what was left out.
         """
         check_n_branches(self.n_branches)
         if self.warm_start and hasattr(self, "classes_"):
@@ -115,18 +122,21 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         X, y, weight = self._encode(X, y, sample_weight)
         self._check_varied(y)
         base, selection = self._split_for_growth(y)
-        self._start(X[base], y[base], weight[base])
-        self._train(X[base], y[base], weight[base])
-        if len(selection):
+        deadline = Deadline(self.max_time)
+        self._start(X[base], y[base], weight[base], deadline)
+        self._train(X[base], y[base], weight[base], deadline)
+        if len(selection) and not deadline.leaves_out("growth"):
             rows = (X[selection], y[selection], weight[selection])
-            self._grow(*rows, self.n_branches, self._masking)
+            self._grow(*rows, self.n_branches, self._masking, time_spent=deadline.spent)
+        if deadline.missed:
+            warn_late(deadline)
         return self
 
     def _one_pass(self, X, y, sample_weight, fresh):
         X, y, weight = self._encode(X, y, sample_weight)
         if fresh:
-            self._start(X, y, weight, with_curves=False)
-        self._train(X, y, weight, n_passes=1)
+            self._start(X, y, weight, Deadline(), with_curves=False)
+        self._train(X, y, weight, Deadline(), n_passes=1)
         return self
 
     @changes

@@ -25,6 +25,7 @@ __all__ = [
     "check_hidden_layers",
     "check_labels",
     "check_n_branches",
+    "check_partial_class_weight",
     "check_weights",
     "scaled_target",
     "selection_too_small",
@@ -83,6 +84,15 @@ def check_n_branches(n_branches):
     if n_branches < 0:
         raise ValueError(f"n_branches must be 0 or more, got {n_branches}.")
     return int(n_branches)
+
+
+def check_partial_class_weight(class_weight):
+    """Raise ValueError where the weights of classes need rows that are not there yet."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f'class_weight="{class_weight}" cannot be used with partial_fit, which sees '
+            "only a part of the rows; pass a dict of weights."
+        )
 
 
 def check_weights(sample_weight, class_weight, X, y):

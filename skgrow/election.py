@@ -19,6 +19,7 @@ from skgrow._reading import read, read_first
 from skgrow._validation import (
     check_device,
     check_n_branches,
+    check_partial_class_weight,
 )
 from skgrow._verbs import changes
 from skgrow.regions import ImagePatches
@@ -297,11 +298,7 @@ class ElectionTransferClassifier(
             As `fit`, and for labels that are not in `classes` while
             `new_classes="error"`.
         """
-        if self.class_weight == "balanced":
-            raise ValueError(
-                'class_weight="balanced" cannot be used with partial_fit, which '
-                "sees only a part of the rows; pass a dict of weights."
-            )
+        check_partial_class_weight(self.class_weight)
         fresh = _check_partial_fit_first_call(self, classes)
         if fresh:
             X, y = read_first(self, X, y, sample_weight, self.classes_)

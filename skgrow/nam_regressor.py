@@ -100,7 +100,9 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         the best one are then taken back. "auto" is 3, and 1 on curves with
         `regions="auto"`, where the base holds the most promising pairs.
     max_time : float, default=None
-        Seconds after which a call of `grow` begins no new round.
+        Seconds after which `fit` leaves out what it has not begun, and a call of `grow`
+        begins no new round. Curves, the choice of pairs and one pass are always made; a
+        warning says what was left out, and the best so far is kept.
     tol : float, default=1e-4
         Smallest fall of a loss that counts, in half variances of the target. For growth
         on curves with `regions="auto"`, that of the held-out loss must be larger than its
