@@ -54,7 +54,9 @@ def test_a_fit_with_time_enough_says_nothing():
 
 
 def test_growth_in_fit_gets_the_time_that_training_left(monkeypatch):
-    nam = GrowingNAMClassifier("pairs", n_branches=8, max_time=100.0, max_iter=1)
+    nam = GrowingNAMClassifier(
+        "pairs", n_branches=8, max_time=100.0, max_iter=1, random_state=0
+    )
     found = []
 
     def grow(*args, time_spent, **kwargs):
