@@ -6,6 +6,7 @@ from skgrow._skops import SKOPS_TYPES
 from skgrow.election import ElectionTransferClassifier
 from skgrow.exceptions import (
     GrowthStoppedWarning,
+    IgnoredColumnWarning,
     ModelFileError,
     ModelVersionWarning,
     UnseenCategoryWarning,
@@ -23,6 +24,7 @@ __all__ = [
     "GrowingNAMClassifier",
     "GrowingNAMRegressor",
     "GrowthStoppedWarning",
+    "IgnoredColumnWarning",
     "ImagePatches",
     "ModelFileError",
     "ModelVersionWarning",

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skgrow._growing import GrowingMixin
+from skgrow._reading import n_codes_of
 from skgrow._sources import source_bank
 from skgrow._validation import check_device
 from skgrow.growth.counting import Counting
@@ -43,7 +44,9 @@ class ElectingMixin(GrowingMixin):
         self._regions = transfer_regions(
             self.regions, region_size, X.shape[1], random_state
         )
-        self._scaler = fit_scaler(X, weight, self._regions.shared_scale)
+        self._scaler = fit_scaler(
+            X, weight, self._regions.shared_scale, y, n_codes_of(self)
+        )
         shares = np.bincount(y, weights=weight, minlength=len(self.classes_))
         self._network = Electorate.empty(bank, shares, self.standardise)
         self._source_classes = np.arange(bank.n_outputs)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
+from numbers import Integral
 
+import numpy as np
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from skgrow._contributions import term_chunks
 from skgrow._reading import read
-from skgrow._shapes import axes_of, purified, shape_rows
+from skgrow._shapes import axes_of, columns_needed, purified, term_blocks
+from skgrow._terms import TermNames, terms_of
 from skgrow._validation import check_device
 from skgrow._verbs import changes, reads
-from skgrow.forward import features_major, row_chunks
-from skgrow.growth.grown import ROWS_PER_CHUNK
 
 __all__ = ["ExplainingMixin"]
 
-NAMED_COLUMNS = 3  # a term of more columns is named by the first and the last
+KEPT_BYTES = 2**26  # contributions that importances do not compute twice
 
 
 class ExplainingMixin:
@@ -26,17 +29,18 @@ class ExplainingMixin:
 
         Terms of the base network come first, then those that only grown branches have.
         """
-        return list(_terms(self._fitted("_network")))
+        return list(terms_of(self._fitted("_network")))
 
     @property
     @reads
     def term_names_(self):
         """Name of each term: of its columns, as "age" or "age & town".
 
-        Columns without names are called "x0", "x1" and so on.
+        Columns without names are called "x0", "x1" and so on. All names are different:
+        where columns are called "a", "b" and "a & b", there are "'a' & 'b'" and
+        "'a & b'", and terms of many columns with the same first and last have all named.
         """
-        names = self._column_names()
-        return [_joined([names[j] for j in term]) for term in self.term_features_]
+        return self._term_names().of(self.term_features_)
 
     @reads
     def eval_terms(self, X):
@@ -75,18 +79,18 @@ class ExplainingMixin:
 
     def _contributions(self, X):
         """As `eval_terms`, of inputs as the model reads them."""
+        n_terms = len(terms_of(self._network))
+        shape = (len(X), n_terms, *([self._n_outputs] if self._n_outputs != 2 else []))
+        found = np.empty(shape, dtype=self._network.bank.dtype)
+        for rows, block in self._term_chunks(X):
+            found[rows] = block
+        return found
+
+    def _term_chunks(self, X):
+        """Slices of rows, and what each term adds there: `(n_rows, n_terms, ...)`."""
         check_device(self.device)
-        X = X.astype(self._network.bank.dtype, copy=False)
-        terms = _terms(self._network)
-        found = np.zeros(
-            (len(X), len(terms), self._n_outputs), dtype=self._network.bank.dtype
-        )
-        for rows in row_chunks(len(X), ROWS_PER_CHUNK):
-            scaled = self._scaler.transform(X[rows])
-            _add_shapes(found[rows], self._network, terms, X[rows])
-            _add_base(found[rows], self._network.bank, terms, scaled, self.device)
-            _add_grown(found[rows], self._network.grown, terms, scaled, self.device)
-        return self._as_told(found)
+        chunks = term_chunks(self._network, self._scaler, X, self.device)
+        return ((rows, self._as_told(found)) for rows, found in chunks)
 
     @reads
     def term_importances(self, X, sample_weight=None):
@@ -121,12 +125,32 @@ class ExplainingMixin:
         >>> importances.shape == (len(nam.term_names_),) == (4,)
         True
         """
-        terms = self.eval_terms(X)
-        if terms.ndim == 3:
-            terms = terms - terms.mean(axis=2, keepdims=True)
-        centred = np.abs(terms - np.average(terms, axis=0, weights=sample_weight))
-        mean = np.average(centred, axis=0, weights=sample_weight)
-        return mean if mean.ndim == 1 else mean.mean(axis=1)
+        check_is_fitted(self)
+        X = read(self, X)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = weight / weight.sum()
+        chunks = self._centred_chunks(X)
+        mean = sum(weight[rows] @ block for rows, block in chunks())
+        far = sum(weight[rows] @ np.abs(block - mean) for rows, block in chunks())
+        return far.reshape(len(terms_of(self._network)), -1).mean(axis=1)
+
+    def _centred_chunks(self, X):
+        """Makes passes over the contributions, `(n_rows, n_terms * n_classes)`.
+
+        Few are computed once and kept, many are computed anew in each pass.
+        """
+
+        def chunks():
+            for rows, block in self._term_chunks(X):
+                if block.ndim == 3:
+                    block = block - block.mean(axis=2, keepdims=True)
+                yield rows, block.reshape(len(block), -1).astype(np.float64, copy=False)
+
+        n_terms = len(terms_of(self._network))
+        if len(X) * n_terms * self._n_outputs * X.itemsize > KEPT_BYTES:
+            return chunks
+        kept = list(chunks())
+        return lambda: kept
 
     @reads
     def explain_local(self, X):
@@ -174,7 +198,7 @@ class ExplainingMixin:
         ]
 
     @reads
-    def explain_global(self, X, n_points=32):
+    def explain_global(self, X, n_points=32, max_categories=40, terms=None):
         """The shape of every term of one or two columns, on a grid, purified.
 
         What a pair says of one of its columns alone is moved to the term of that
@@ -189,16 +213,29 @@ class ExplainingMixin:
             those of `fit`.
         n_points : int, default=32
             Points of the grid of a column of numbers, at quantiles and beside values
-            that hold many rows; a categorical column has one for each category.
-            Missing values have one more, where `X` has any.
+            that hold many rows. Missing values have one more, where `X` has any.
+        max_categories : int or None, default=40
+            Points of the grid of a categorical column: of more categories, the most
+            frequent ones in `X`. In means over the column, up to 200 more, spread
+            evenly over the other rows, stand for all others. None takes every
+            category.
+        terms : str, tuple or list of these, default=None
+            Terms to compute, by their names, or by tuples of the numbers or names of
+            their columns; by default all. A single column takes all pairs that it is
+            in, for what they say of it alone.
 
         Returns
         -------
         explanation : dict
-            "intercept": float or dict, as contributions in `explain_local`. "terms": a
+            "intercept": float or dict, as contributions in `explain_local`; None with
+            `terms`, since it takes the means of all. "terms": a
             list of dict, single columns first: "term", its name; "features", its
-            columns; "values", for each column the list of grid values, None for
-            missing; "weights", for each column the share of the rows at each value;
+            columns; "columns", their names; "kinds", for each column "number",
+            "category" or "ordered" (categories with an order, which are listed in it);
+            "values", for each column the list of grid values, None for missing;
+            "n_values", for each column how many values there are, which can be more
+            than those listed if it has categories;
+            "weights", for each column the share of the rows at each value;
             "contribution", in logits, an ndarray of shape (n_points,) or (n_first,
             n_second), with an axis for the classes behind, if there are more than two;
             "error", the standard error of the curve of a single column, of the same
@@ -207,7 +244,13 @@ class ExplainingMixin:
         Raises
         ------
         ValueError
-            If `X` cannot be used, or terms have more than two columns.
+            If `X` cannot be used, there are no such terms, or terms have more than two
+            columns.
+
+        Notes
+        -----
+        Pairs are computed one after the other, a chunk of the grid at a time: beside
+        `X` and what is returned that takes some tens of MiB, however many there are.
 
         Examples
         --------
@@ -220,30 +263,33 @@ class ExplainingMixin:
         ('sepal length (cm)', (8, 3))
         """
         check_is_fitted(self)
-        X = read(self, X).astype(self._network.bank.dtype, copy=False)
-        numbers = _terms(self._network)
-        if max(map(len, numbers)) > 2:
+        check_device(self.device)
+        check_scalar(n_points, "n_points", Integral, min_val=1)
+        if max_categories is not None:
+            check_scalar(max_categories, "max_categories", Integral, min_val=1)
+        known = list(terms_of(self._network))
+        if max(map(len, known), default=0) > 2:
             raise ValueError(
                 "explain_global draws terms of one or two columns; this network has "
-                f"terms of {max(map(len, numbers))}. eval_terms takes any."
+                f"terms of {max(map(len, known))}. eval_terms takes any."
             )
-        table = vars(self).get("_table")
+        shown = sorted({(j,) for term in known for j in term})
+        shown += [term for term in known if len(term) == 2]
+        wanted = shown if terms is None else self._found(terms, shown)
+        X = read(self, X).astype(self._network.bank.dtype, copy=False)
         axes = axes_of(
-            X, sorted({j for term in numbers for j in term}),
-            table and table.categories, n_points,
+            X, columns_needed(wanted, known), vars(self).get("_table"), n_points,
+            max_categories,
         )  # fmt: skip
-        rows, parts = shape_rows(numbers, axes, X[0])
-        found = self._contributions(rows)
-        shapes = {
-            term: found[part, number].reshape(
-                *(len(axes[j].points) for j in term), *found.shape[2:]
-            )
-            for (term, number), part in zip(numbers.items(), parts, strict=True)
-        }
-        shapes, level = purified(shapes, axes)
+        shapes, level = purified(wanted, known, axes, self._blocks)
+        names = self._term_names().of(shown)
+        named = dict(zip(shown, names, strict=True))
+        is_whole = terms is None
         return {
-            "intercept": self._by_class(self._level() + level),
-            "terms": [self._described(term, shapes[term], axes) for term in shapes],
+            "intercept": self._by_class(self._level() + level) if is_whole else None,
+            "terms": [
+                self._described(term, named[term], shapes[term], axes) for term in wanted
+            ],
         }
 
     @changes
@@ -254,8 +300,9 @@ class ExplainingMixin:
 
         Parameters
         ----------
-        names : str or list of str
-            Some of `term_names_`.
+        names : str or list
+            Some of `term_names_`. In a list, tuples of the numbers or names of columns
+            can stand for names.
 
         Returns
         -------
@@ -264,7 +311,7 @@ class ExplainingMixin:
         Raises
         ------
         ValueError
-            If there is no such term, or none would be left.
+            If there is no such term, a name can mean several, or none would be left.
 
         Examples
         --------
@@ -276,24 +323,44 @@ class ExplainingMixin:
         ['sepal length (cm)', 'petal length (cm)', 'petal width (cm)']
         """
         check_is_fitted(self)
-        known = dict(zip(self.term_names_, self.term_features_, strict=True))
-        names = [names] if isinstance(names, str) else list(names)
-        unknown = [name for name in names if name not in known]
-        if unknown or set(names) == set(known):
+        if isinstance(names, tuple):  # one term, or several?
             raise ValueError(
-                f"names={names!r} must be some of the terms and not all of them, which "
-                f"are {list(known)}."
+                f"names={names!r} must be a name or a list: {[names]!r} is the term of "
+                f"these columns, {list(names)!r} are several terms."
             )
-        self._network = self._network.without([known[name] for name in names])
+        known = self.term_features_
+        lost = self._found(names, known)
+        if set(lost) == set(known):
+            raise ValueError(
+                f"names={names!r} must be some of the terms and not all of them."
+            )
+        self._network = self._network.without(lost)
         return self
 
-    def _described(self, term, shape, axes):
+    def _found(self, wanted, terms):
+        """The terms that are meant by a name, a tuple or a list of these."""
+        wanted = [wanted] if isinstance(wanted, str | tuple) else list(wanted)
+        names = self._term_names()
+        return list(dict.fromkeys(names.find(one, terms) for one in wanted))
+
+    def _blocks(self, term, grids):
+        """As contributions are given, see `term_blocks`."""
+        blocks = term_blocks(self._network, self._scaler, term, grids, self.device)
+        for part, scores in blocks:
+            yield part, self._as_told(scores)
+
+    def _described(self, term, name, shape, axes):
+        own = [axes[j] for j in term]
+        names = self._column_names()
         return {
-            "term": _joined([self._column_names()[j] for j in term]),
+            "term": name,
             "features": term,
-            "values": [axes[j].labels for j in term],
-            "weights": [axes[j].weight for j in term],
-            "contribution": shape,
+            "columns": tuple(str(names[j]) for j in term),
+            "kinds": tuple(axis.kind for axis in own),
+            "values": [axis.labels for axis in own],
+            "n_values": tuple(axis.n_values for axis in own),
+            "weights": [axis.weight[axis.shown] for axis in own],
+            "contribution": shape[np.ix_(*(axis.shown for axis in own))],
             "error": self._error(term, axes),
         }
 
@@ -302,10 +369,14 @@ class ExplainingMixin:
         curves = self._network.curves
         if curves is None or len(term) > 1 or np.isnan(curves.error).all():
             return None
-        error = curves.error_at(term[0], axes[term[0]].points)
+        axis = axes[term[0]]
+        error = curves.error_at(term[0], axis.points[axis.shown])
         if error.shape[1] > 2:
             return error
         return np.abs(self._as_told(error * np.array([-1, 1])))  # of the difference
+
+    def _term_names(self):
+        return TermNames(self._column_names())
 
     def _level(self):
         """The intercept, as contributions are given."""
@@ -326,51 +397,3 @@ class ExplainingMixin:
             return float(contribution)
         values = contribution.tolist()
         return dict(zip(self.classes_.tolist(), values, strict=True))
-
-
-def _terms(network):
-    """Number of each term by its columns, in order."""
-    curves, surfaces = network.curves, network.surfaces
-    speaking = [] if curves is None else curves.speaking
-    terms = {(j,): number for number, j in enumerate(speaking)}
-    pairs = [] if surfaces is None else surfaces.pairs.tolist()
-    regions = network.bank.regions.tolist(), network.grown.uses.columns.tolist()
-    for region in (*regions[0], *pairs, *regions[1]):
-        terms.setdefault(tuple(sorted(set(region))), len(terms))
-    return terms
-
-
-def _numbers(regions, terms):
-    return np.array([terms[tuple(sorted(set(r)))] for r in regions.tolist()], dtype=int)
-
-
-def _add_shapes(found, network, terms, X):
-    """Add what curves and surfaces say to `found` (n_rows, n_terms, n_classes)."""
-    if network.curves is not None:
-        own = network.curves.speaking
-        found[:, : len(own)] += network.curves.terms(X)[:, own]
-    if network.surfaces is not None:
-        found[:, _numbers(network.surfaces.pairs, terms)] += network.surfaces.terms(X)
-
-
-def _add_base(found, bank, terms, scaled, device):
-    """Add the base branches' outputs to `found` (n_rows, n_terms, n_classes)."""
-    np.add.at(
-        found, (slice(None), _numbers(bank.regions, terms)), bank.terms(scaled, device)
-    )
-
-
-def _add_grown(found, grown, terms, scaled, device):
-    """Add what the grown branches say for their target classes."""
-    if not len(grown):
-        return
-    features = features_major(scaled, device)
-    added = grown.runner(device, found.shape[2]).contributions(features).cpu().numpy()
-    place = (slice(None), _numbers(grown.uses.columns, terms), grown.uses.target)
-    np.add.at(found, place, added.T)
-
-
-def _joined(names):
-    if len(names) <= NAMED_COLUMNS:
-        return " & ".join(map(str, names))
-    return f"{names[0]} & ... & {names[-1]} ({len(names)} columns)"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.utils import assert_all_finite
 
 from skgrow._progress import CallbackSupportMixin, fit_task
+from skgrow._reading import check_gaps
 from skgrow._validation import (
     check_labels,
     check_weights,
+    folds_of,
     selection_too_small,
     stratified_split,
 )
-from skgrow._verbs import stack_level
+from skgrow._warn import warn_user
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.forward import features_major
 from skgrow.growth.clustering import find_clusters
@@ -27,6 +27,7 @@ __all__ = ["GrowingMixin"]
 # Growth keeps its rows in memory, and the values of its branches on them.
 MAX_SELECTION_ROWS = 100_000
 MAX_FEATURES_BYTES = 2**30
+N_FOLDS = 5  # each has categories in an order learned from the others
 
 
 class GrowingMixin(CallbackSupportMixin):
@@ -37,11 +38,9 @@ class GrowingMixin(CallbackSupportMixin):
     """
 
     def _encode(self, X, y, sample_weight):
-        """Inputs in the model's dtype, class numbers, weights; rows of weight 0 gone."""
+        """Inputs, class numbers and weights; rows of weight 0 are gone."""
         y_numbers = check_labels(y, self.classes_)
         weight = check_weights(sample_weight, self.class_weight, X, y)
-        if "_network" in vars(self):
-            X = X.astype(self._network.grown.bank.dtype, copy=False)
         used = weight > 0
         if not used.all():
             X, y_numbers, weight = X[used], y_numbers[used], weight[used]
@@ -108,12 +107,9 @@ class GrowingMixin(CallbackSupportMixin):
         rows = self._affordable(X, y)
         if len(rows) < len(y):  # of a memory map, no other row is touched
             X, y, weight = X[rows], y[rows], weight[rows]
-        assert_all_finite(
-            X,
-            allow_nan=vars(self).get("_table") is not None,
-            estimator_name=type(self).__name__,
-            input_name="X",
-        )
+        name = type(self).__name__
+        assert_all_finite(X, allow_nan=True, estimator_name=name, input_name="X")
+        check_gaps(self, X)
         file, progress, n_before = None, None, self.n_branches_
         if checkpoint is not None:
             file = _checkpoint(checkpoint, self, (X, y, weight), n_branches, targets)
@@ -121,7 +117,10 @@ class GrowingMixin(CallbackSupportMixin):
             n_before = file.n_before
         share = self._held_out_share(len(y))
         pool, held_out = stratified_split(y, share, self._seed)
-        features = features_major(self._scaler.transform(X), self.device)
+        # These may be the rows of `fit`, whose targets the order of categories has seen.
+        fold = folds_of(len(y), N_FOLDS, self._seed)
+        scaled = self._scaler.cross_fitted(X, y, weight, fold)
+        features = features_major(scaled, self.device)
         weight = weight / weight.mean()
         selection = SelectionSet(features, y, weight, pool, held_out, self._loss)
         if progress is None:
@@ -218,10 +217,9 @@ class GrowingMixin(CallbackSupportMixin):
             )
 
     def _warn_stopped(self, n_added, n_asked, reason):
-        warnings.warn(
+        warn_user(
             f"Growth added {n_added} of {n_asked} branches: {reason}.",
             GrowthStoppedWarning,
-            stacklevel=stack_level(),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from time import monotonic
@@ -10,6 +9,7 @@ from time import monotonic
 import numpy as np
 import torch
 from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -17,13 +17,15 @@ from sklearn.utils.validation import check_is_fitted
 from skgrow._mlp_events import GrowthStep
 from skgrow._mlp_training import Rows, mean_loss, train_pass
 from skgrow._progress import CallbackSupportMixin, Deadline, fit_task, warn_late
-from skgrow._reading import read, read_first
+from skgrow._reading import n_codes_of, read, read_first
 from skgrow._validation import (
     check_device,
     check_hidden_layers,
+    folds_of,
     stratified_split,
 )
-from skgrow._verbs import changes, stack_level
+from skgrow._verbs import changes
+from skgrow._warn import warn_user
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.perceptron import Perceptron
 from skgrow.policies._limits import check_policy
@@ -35,6 +37,8 @@ from skgrow.scaling import fit_scaler
 __all__ = ["MLP_CONSTRAINTS", "MLPMixin"]
 
 EARLY_STOPPING_ROWS = 1000  # "auto" holds rows out above this
+N_FOLDS = 5  # each has categories in an order learned from the others
+FAR_ABOVE = 10.0  # losses of scores of 0: no single pass of a sound learning rate is
 UNIT = np.sqrt(12)  # the quantile map is uniform on [-0.5, 0.5]; its deviation is then 1
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
@@ -68,15 +72,15 @@ class _Course:
     """Where one call of `fit` stands: losses, growths, and the best network so far."""
 
     deadline: Deadline
+    best: Perceptron  # at first, the network before all passes
     losses: list = field(default_factory=list)
     events: list = field(default_factory=list)
-    best: Perceptron | None = None
     best_loss: float = np.inf
     best_pass: int = 0
 
     def note(self, loss, net, tol):
         self.losses.append(loss)
-        if self.best is None or loss < self.best_loss - tol:
+        if loss < self.best_loss - tol:
             self.best, self.best_loss, self.best_pass = net, loss, len(self.losses)
 
 
@@ -98,8 +102,8 @@ class MLPMixin(CallbackSupportMixin):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Inputs on any scale. Columns of a frame may hold text, categories and
-            booleans too, and gaps.
+            Inputs on any scale, NaN where a value is missing. Columns of a frame or of
+            an array of objects may hold text, categories and booleans too.
         y : array-like of shape (n_samples,)
             Class labels of any kind, or finite numbers for a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -119,6 +123,8 @@ class MLPMixin(CallbackSupportMixin):
         -----
         GrowthStoppedWarning
             If training was interrupted, or `max_time` passed before its end.
+        ConvergenceWarning
+            If training diverged; the network of before is then kept.
         """
         fresh = not (self.warm_start and "_network" in vars(self))
         rows = self._rows(X, y, sample_weight, fresh)
@@ -128,8 +134,9 @@ class MLPMixin(CallbackSupportMixin):
     def _one_pass(self, X, y, sample_weight, fresh, classes=None):
         rows, _ = self._rows(X, y, sample_weight, fresh, False, classes)
         with fit_task(self, "training", 1) as step:
-            self._network, loss = self._pass(self._network, rows)
+            net, loss = self._pass(self._network, rows)
             step()
+        self._network = self._converged(net, loss, rows, FAR_ABOVE)
         self.loss_curve_ = [*self.loss_curve_, loss]
         self.n_iter_ += 1
         return self
@@ -146,12 +153,10 @@ class MLPMixin(CallbackSupportMixin):
                 self._learn_target(y, sample_weight)
         else:
             X, y = read(self, X, y)
-            X = X.astype(self._dtype, copy=False)
+            self._update_target(y, sample_weight)
         X, y, weight = self._encode(X, y, sample_weight)
         self._check_varied(y, is_whole=hold_out)
-        if fresh:
-            self._start(X, weight)
-        scaled = self._scaled(X)
+        scaled = self._start(X, y, weight) if fresh else self._scaled(X)
         stop = self.early_stopping
         if stop == "auto":
             stop = len(y) > EARLY_STOPPING_ROWS
@@ -160,11 +165,16 @@ class MLPMixin(CallbackSupportMixin):
         parts = stratified_split(self._strata(y), self.validation_fraction, self._seed)
         return tuple(Rows.of(scaled[p], y[p], weight[p], self.device) for p in parts)
 
-    def _start(self, X, weight):
+    def _update_target(self, y, sample_weight):
+        """What a regressor learns of the target from rows after the first."""
+
+    def _start(self, X, y, weight):
+        """A fresh network; the rows, scaled."""
         sizes = check_hidden_layers(self.hidden_layer_sizes)
         random_state = check_random_state(self.random_state)
         self._seed = random_state.randint(2**31 - 1)
-        self._scaler = fit_scaler(X, weight, shared_scale=False)
+        target = self._strata(y)
+        self._scaler = fit_scaler(X, weight, False, target, n_codes_of(self))
         sizes = (X.shape[1], *sizes, self._n_outputs)
         self._network = Perceptron.random(sizes, random_state, X.dtype)
         how = GrowthStep.of(self).how
@@ -172,24 +182,29 @@ class MLPMixin(CallbackSupportMixin):
             self._network = how.begin(self._network, random_state)
         self.growth_history_, self.loss_curve_, self.validation_curve_ = [], [], []
         self.n_iter_, self.n_training_multiply_adds_ = 0, 0
+        fold = folds_of(len(X), N_FOLDS, self._seed)
+        return self._units(self._scaler.cross_fitted(X, target, weight, fold))
 
     def _scaled(self, X):
+        return self._units(self._scaler.transform(X))
+
+    def _units(self, scaled):
         # Another order in memory would be summed in another order, and round otherwise.
-        return np.ascontiguousarray(self._scaler.transform(X)) * X.dtype.type(UNIT)
+        return np.ascontiguousarray(scaled) * scaled.dtype.type(UNIT)
 
     def _train(self, rows, held_out):
-        course = _Course(Deadline(self.max_time))
+        course = _Course(Deadline(self.max_time), self._network)
         try:
             self._passes(course, rows, held_out)
+            course.best = self._converged(course.best, course.best_loss, rows)
             self._shrink(course, rows, held_out)
         except KeyboardInterrupt:
-            if course.best is None:
+            if not course.losses:
                 raise
-            warnings.warn(
+            warn_user(
                 f"training was interrupted after {len(course.losses)} passes; the best "
                 "network so far was kept.",
                 GrowthStoppedWarning,
-                stacklevel=stack_level(),
             )
         if course.deadline.missed:
             warn_late(course.deadline)
@@ -212,6 +227,26 @@ class MLPMixin(CallbackSupportMixin):
                     break
                 if when.due(course.losses, course.events):
                     net = self._event(net, rows, course)
+
+    def _converged(self, net, loss, rows, factor=1.0):
+        """A trained network, or that of before where training has diverged.
+
+        It has where the loss of the rows is more than it was, and more than `factor`
+        times that of scores that are all 0. `loss` is what the passes have shown.
+        """
+        flat = factor * float(rows.loss(rows.X.new_zeros(len(rows), self._n_outputs)))
+        if loss <= flat:
+            return net
+        after, before = (mean_loss(one, rows) for one in (net, self._network))
+        if after <= max(before, flat) + self.tol:
+            return net
+        warn_user(
+            f"training diverged: the loss of the rows rose from {before:.3g} to "
+            f"{after:.3g}; the network of before was kept. Lower learning_rate_init="
+            f"{self.learning_rate_init!r}.",
+            ConvergenceWarning,
+        )
+        return self._network
 
     def _shrink(self, course, rows, held_out):
         """Smaller networks, if `how` knows any, for as long as the loss stays."""
@@ -306,7 +341,8 @@ class MLPMixin(CallbackSupportMixin):
         step = GrowthStep.of(self)
         n_new = step.asked(self._network, n_neurons, n_layers)
         X, y = read(self, X_sel, y_sel)
-        X = X.astype(self._dtype, copy=False)
+        if n_new:
+            self._update_target(y, sample_weight)
         X, y, weight = self._encode(X, y, sample_weight)
         rows = Rows.of(self._scaled(X), y, weight, self.device)
         if not n_new:

@@ -90,8 +90,9 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Inputs on any scale. Columns of a frame may hold text, categories and
-            booleans too, and gaps; without `ImagePatches`.
+            Inputs on any scale, NaN where a value is missing. Columns of a frame or of
+            an array of objects may hold text, categories and booleans too;
+            neither with `ImagePatches`.
         y : array-like of shape (n_samples,)
             Class labels of any kind, or finite numbers for a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -112,9 +113,12 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         GrowthStoppedWarning
             If fewer than `n_branches` were added, or `max_time` passed before the end;
             the message says why, or what was left out.
+        ConvergenceWarning
+            If training diverged; the branches are then scaled down to where they do
+            least harm.
         """
         check_n_branches(self.n_branches)
-        if self.warm_start and hasattr(self, "classes_"):
+        if self.warm_start and "_network" in vars(self):
             return self._fit_warm(X, y, sample_weight)
         vars(self).pop("_network", None)  # nor is its dtype kept
         X, y = read_first(self, X, y, sample_weight)
@@ -136,7 +140,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         X, y, weight = self._encode(X, y, sample_weight)
         if fresh:
             self._start(X, y, weight, Deadline(), with_curves=False)
-        self._train(X, y, weight, Deadline(), n_passes=1)
+        self._train(X, y, weight, Deadline(), n_passes=1, fresh=fresh)
         return self
 
     @changes
@@ -183,6 +187,8 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         n_branches = check_n_branches(n_branches)
         # Rows may be sampled; those that growth uses are checked there.
         X, y = read(self, X_sel, y_sel, ensure_all_finite=False)
+        if n_branches:
+            self._update_target(y, sample_weight)
         X, y, weight = self._encode(X, y, sample_weight)
         if not n_branches:
             return self
@@ -190,6 +196,9 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         self._grow(X, y, weight, n_branches, self._masking, checkpoint)
         self._sign_unfinished()
         return self
+
+    def _update_target(self, y, sample_weight):
+        """What a regressor learns of the target from rows after the first."""
 
     def _held_out_share(self, n_rows):
         share = super()._held_out_share(n_rows)

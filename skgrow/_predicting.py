@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.utils.validation import check_is_fitted
 
 from skgrow._display import DisplayMixin
-from skgrow._reading import read
+from skgrow._reading import is_for_pixels, read
 from skgrow._validation import check_device
 from skgrow._verbs import reads
 from skgrow.exceptions import ModelVersionWarning
@@ -29,6 +29,11 @@ class FittedMixin(DisplayMixin):
         """Multiply-adds to predict one row."""
         network = self._fitted("_network")
         return network.n_multiply_adds
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = not is_for_pixels(self)
+        return tags
 
     def __getstate__(self):
         return {**super().__getstate__(), "_skgrow_version": version("skgrow")}
@@ -57,8 +62,7 @@ class FittedMixin(DisplayMixin):
     def _logits(self, X):
         check_is_fitted(self)
         check_device(self.device)
-        X = read(self, X).astype(self._dtype, copy=False)
-        return self._scores(X, self.device)
+        return self._scores(read(self, X), self.device)
 
 
 class NetworkMixin(FittedMixin):

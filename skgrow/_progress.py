@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from time import monotonic
 
-from skgrow._verbs import stack_level
+from skgrow._warn import warn_user
 from skgrow.exceptions import GrowthStoppedWarning
 
 try:  # scikit-learn >= 1.9; experimental there, so nothing else may depend on it
@@ -49,11 +48,10 @@ class Deadline:
 
 def warn_late(deadline):
     """Say what was left out for a deadline that has passed."""
-    warnings.warn(
+    warn_user(
         f"max_time={deadline.seconds} seconds have passed, and the best so far was kept; "
         f"left out: {', '.join(deadline.missed)}.",
         GrowthStoppedWarning,
-        stacklevel=stack_level(),
     )
 
 

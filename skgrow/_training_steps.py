@@ -5,15 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skgrow._progress import fit_task
-from skgrow._validation import check_device, check_hidden_layers, stratified_split
+from skgrow._reading import n_codes_of
+from skgrow._validation import (
+    check_device,
+    check_hidden_layers,
+    folds_of,
+    stratified_split,
+)
+from skgrow._warn import warn_user
 from skgrow.bank import BranchBank
 from skgrow.curve_fitting import fit_curves
 from skgrow.growth.grown import GrownBranches, Network
 from skgrow.interactions import promising_pairs
 from skgrow.regions import Regions, resolve_regions
+from skgrow.replicas import replica_inputs, replica_shares
 from skgrow.scaling import fit_scaler
 from skgrow.surface_fitting import fit_surfaces
 from skgrow.training import TrainingData, TrainingPlan, shrunk, train_bank
@@ -26,6 +35,7 @@ NARROW, SHALLOW, FEW_COLUMNS = (9, 9, 9, 9), (16, 16), 2
 SELECTION_FRACTION = 0.3  # rows that `fit` splits off to grow on
 EARLY_STOPPING_ROWS = 10_000  # "auto" stops early above this, as scikit-learn does
 PAIRS_PER_COLUMN, MAX_PAIRS = 2, 64  # that "auto" trains a branch for
+LEAST_FOLDS = 4  # of which each has categories in an order learned from the others
 MAX_GROWN_PAIRS = 500  # and those that growth looks at, in both orders
 
 
@@ -40,7 +50,8 @@ class TrainingMixin:
         self._regions = resolve_regions(
             self.regions, self.grow_regions, X.shape[1], random_state
         )
-        self._scaler = fit_scaler(X, weight, self._regions.shared_scale)
+        shared_scale = self._regions.shared_scale
+        self._scaler = fit_scaler(X, weight, shared_scale, y, n_codes_of(self))
         curves = surfaces = None
         intercept = self._first_intercept(y, weight).astype(X.dtype)
         if with_curves and self._wants_curves():
@@ -83,10 +94,7 @@ class TrainingMixin:
 
     def _fit_shapes(self, X, y, weight, deadline):
         """Curves of columns, surfaces of pairs or None, and the intercept."""
-        table = vars(self).get("_table")
-        categorical = np.zeros(X.shape[1], dtype=bool)
-        if table is not None:
-            categorical = np.array([values is not None for values in table.categories])
+        categorical = n_codes_of(self) > 0
         curves, intercept, left_out = fit_curves(
             X, y, weight, categorical, self._loss,
             n_classes=self._n_outputs,
@@ -111,7 +119,7 @@ class TrainingMixin:
         # On few rows the screen would be noise.
         if not self._wants_pairs(X) or len(y) <= self.batch_size:
             return self._regions
-        scaled = self._scaler.transform(X)
+        scaled = self._cross_fitted(X, y, weight)
         left = self._loss.residual(logits, y, weight / weight.mean())
         pairs = promising_pairs(scaled, left, MAX_GROWN_PAIRS)
         if not len(pairs):
@@ -122,9 +130,15 @@ class TrainingMixin:
         n_base = min(PAIRS_PER_COLUMN * X.shape[1], MAX_PAIRS)
         return Regions(pairs[:n_base], growth, shared_scale=False)
 
-    def _train(self, X, y, weight, deadline, n_passes=None):
+    def _cross_fitted(self, X, y, weight):
+        """Scaled rows of a first fit, see `QuantileScaler.cross_fitted`."""
+        n_folds = max(self._affordable_replicas(y), LEAST_FOLDS)
+        fold = folds_of(len(y), n_folds, self._seed)
+        return self._scaler.cross_fitted(X, y, weight, fold)
+
+    def _train(self, X, y, weight, deadline, n_passes=None, fresh=True):
         """Train the base branches; with `n_passes`, at a steady rate and to the end."""
-        train, validation = self._training_rows(X, y, weight, n_passes)
+        regions, train, validation = self._training_rows(X, y, weight, n_passes, fresh)
         plan = TrainingPlan(
             max_iter=n_passes or self.max_iter,
             batch_size=self.batch_size,
@@ -138,7 +152,7 @@ class TrainingMixin:
         network = self._network
         with fit_task(self, "training", plan.max_iter) as step:
             bank, record = train_bank(
-                network.bank,
+                replace(network.bank, regions=regions),
                 train,
                 plan,
                 validation=validation,
@@ -146,9 +160,17 @@ class TrainingMixin:
                 device=self.device,
                 report=lambda *news: self._report_training(plan, step, deadline, *news),
             )
+        if record.problem is not None:
+            warn_user(
+                f"{record.problem}; those that were better were scaled down and kept. "
+                f"Lower learning_rate_init={self.learning_rate_init!r} or give fewer "
+                "regions.",
+                ConvergenceWarning,
+            )
         if train.share is not None:  # then it holds all rows
             heard = replace(train, offset=self._offset(X, network))
             bank = shrunk(bank, heard, self._loss, self.device)
+        bank = replace(bank, regions=network.bank.regions)
         grown = network.grown
         if not len(grown):  # growth will use the branches as they are now
             grown = GrownBranches.empty(bank)
@@ -158,18 +180,23 @@ class TrainingMixin:
         self.validation_curve_ = [*self.validation_curve_, *record.validation_curve]
         self.n_iter_ += record.n_iter
 
-    def _training_rows(self, X, y, weight, n_passes):
-        """Training data, and the rows of early stopping or None.
+    def _training_rows(self, X, y, weight, n_passes, fresh):
+        """Regions of the branches in the training data, and rows to stop by or None.
 
         Where every row is left out by a replica, none has to be held out of all.
         """
-        network, scaled = self._network, self._scaler.transform(X)
-        share = None
+        network, share = self._network, None
+        regions = network.bank.regions
         if n_passes is None and self._n_replicas > 1:
-            share = _shares(len(y), self._n_replicas, self._seed)
+            share = replica_shares(len(y), self._n_replicas, self._seed)
+            scaled, regions = replica_inputs(self._scaler, X, y, weight, share, regions)
             # Beside surfaces, branches would learn no shapes that growth could use
             # again; how loud they may be there is settled when they are trained.
             network = replace(network, surfaces=None)
+        else:
+            scaled = (
+                self._cross_fitted(X, y, weight) if fresh else self._scaler.transform(X)
+            )
         offset = self._offset(X, network)
         everything = TrainingData(scaled, y, weight, offset, share)
         stop = self.early_stopping
@@ -177,11 +204,11 @@ class TrainingMixin:
             few = self.batch_size if network.curves is not None else EARLY_STOPPING_ROWS
             stop = len(y) > few
         if n_passes is not None or not stop:
-            return everything, None
+            return regions, everything, None
         if share is not None:
-            return everything, everything
+            return regions, everything, everything
         parts = stratified_split(y, self.validation_fraction, self._seed)
-        return tuple(everything.take(rows) for rows in parts)
+        return regions, *(everything.take(rows) for rows in parts)
 
     def _offset(self, X, network):
         """Logits of all that is not trained with the bank, or one row of them."""
@@ -217,9 +244,3 @@ class TrainingMixin:
                 return base, selection
             self._warn_stopped(0, self.n_branches, problem)
         return slice(None), np.arange(0)  # a slice copies nothing
-
-
-def _shares(n_rows, n_replicas, seed):
-    """1, or 0 where a replica leaves out a row; every row is left out by one."""
-    fold = np.random.RandomState(seed).permutation(n_rows) % n_replicas
-    return (fold[:, None] != np.arange(n_replicas)).astype(np.float32)

@@ -65,13 +65,18 @@ def check_labels(y, classes):
             f"y holds labels of dtype {y.dtype}, but the classes seen in fit are of "
             f"dtype {classes.dtype}; pass labels of one kind."
         )
-    unseen = np.setdiff1d(y, classes)
-    if len(unseen):
+    # numpy would compare numbers of different dtypes as float64, where 2**53 + 1 is
+    # 2**53; those of Python are compared as they are.
+    number = {label: i for i, label in enumerate(classes.tolist())}
+    labels, place = np.unique(y, return_inverse=True)
+    labels = labels.tolist()
+    unseen = [label for label in labels if label not in number]
+    if unseen:
         raise ValueError(
-            f"y holds labels that were not seen in fit: {unseen.tolist()[:10]}; the "
+            f"y holds labels that were not seen in fit: {unseen[:10]}; the "
             f"classes are {classes.tolist()[:10]}. Fit again with all classes."
         )
-    return np.searchsorted(classes, y).astype(np.int64)
+    return np.array([number[label] for label in labels], dtype=np.int64)[place]
 
 
 def check_n_branches(n_branches):
@@ -119,15 +124,23 @@ def check_weights(sample_weight, class_weight, X, y):
     return np.where(weight < FAINT_WEIGHT * weight.max(), 0, weight)
 
 
-def target_scale(y, sample_weight):
-    """Weighted mean and standard deviation of a target, 1 where it is constant."""
+def target_scale(y, sample_weight, known=None):
+    """Weighted mean and standard deviation of a target, which is 0 if it is constant.
+
+    What is `known` of earlier rows stays, but for a deviation of 0: that of these rows
+    from the known mean takes its place.
+    """
+    if known is not None and known[1]:
+        return known
     weight = check_weights(sample_weight, None, y, y)
     y, weight = y[weight > 0].astype(np.float64), weight[weight > 0]
-    largest = max(np.abs(y).max(), np.finfo(float).tiny)
+    about = 0.0 if known is None else known[0]
+    largest = max(np.abs(y).max(), abs(about), np.finfo(float).tiny)
     shrunk = y / largest  # the square of a huge number would overflow
-    mean = np.average(shrunk, weights=weight)
+    mean = np.average(shrunk, weights=weight) if known is None else about / largest
     spread = np.sqrt(np.average((shrunk - mean) ** 2, weights=weight))
-    return float(mean * largest), float(spread * largest) or 1.0
+    mean = float(mean * largest) if known is None else about
+    return mean, float(spread * largest)
 
 
 def scaled_target(y, target, dtype):
@@ -135,9 +148,10 @@ def scaled_target(y, target, dtype):
     mean, spread = target
     y = y.astype(np.float64)
     with np.errstate(over="ignore"):
-        scaled = (y - mean) / spread
+        scaled = (y - mean) / (spread or 1.0)
     largest = np.finfo(dtype).max / 1e6  # a prediction may go beyond what was seen
     far = (np.abs(y) > largest) | (np.abs(scaled) > FAR_TARGET)
+    far |= 0 < (spread or abs(mean)) < float(np.finfo(dtype).tiny)
     if far.any():
         raise ValueError(
             f"y holds {y[far][0]:.3g}, which {dtype} cannot compute with where the "
@@ -177,6 +191,11 @@ def selection_too_small(n_verify, smallest_share, n_tested, delta):
         f"verify {n_tested} candidates at delta={delta}, at least {needed} are "
         "needed; pass more rows"
     )
+
+
+def folds_of(n_rows, n_folds, seed):
+    """Number of the fold of each row, `(n_rows,)`; folds are of equal size."""
+    return np.random.RandomState(seed).permutation(n_rows) % n_folds
 
 
 def stratified_split(y, fraction, seed):

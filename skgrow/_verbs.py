@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 
 import numpy as np
 import torch
 
-__all__ = ["changes", "own_surroundings", "reads", "stack_level"]
+__all__ = ["changes", "own_surroundings", "reads"]
 
 AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 # numpy's own defaults; a caller may have asked for errors where numbers overflow.
 FLOATING_POINT = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-OURS = {"skgrow", "sklearn", "contextlib"}
 
 
 @contextmanager
@@ -75,17 +73,6 @@ def reads(verb):
             return verb(_copy(self), *args, **kwargs)
 
     return steady
-
-
-def stack_level():
-    """The `stacklevel` of a warning that names the line of the user's own code.
-
-    It is given to `warnings.warn` by the function that calls this one.
-    """
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in OURS:
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _copy(estimator):

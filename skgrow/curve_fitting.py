@@ -12,6 +12,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from skgrow._banded import BandedScale
 from skgrow._threads import one_blas_thread
+from skgrow.category_order import FEW_CATEGORIES, reliability
 from skgrow.curves import Curves
 from skgrow.cuts import STEP_PATIENCE, HalfStep, accelerated, cheapest, mean_steps
 from skgrow.growth.parallel import run_jobs
@@ -25,6 +26,7 @@ FIXED = 0.1  # a row's share, where there are too few rows to hold any out
 # Logits; steps beyond a knee cost in proportion, so that jumps stay possible. They cost
 # the same with either knee, and small steps more with the second: curves with cliffs.
 KNEES = (0.1, 0.01)
+LEAST_VARIANCE = 1e-6  # between categories, in squared logits
 RIDGE = 0.2  # on values that have no neighbours: categories and missing values
 PATIENCE = 2  # strengths without a better held-out loss
 FLOOR = 1e-6  # of the strength: curvature where no row with a weight is
@@ -196,6 +198,9 @@ class _Problem:
         self.design = curves.design(X, np.float64)
         self.categorical = categorical
         self.steps, self.is_step = _penalised(curves, categorical)
+        self.many = {
+            j: _ridge_of(curves, j, self.steps) for j in _many(curves, categorical)
+        }
         two = np.array([[-0.5, 0.5]])
         self.to_class = two if n_classes == 2 else np.eye(n_classes)
         self.knee = KNEES[0]
@@ -218,10 +223,12 @@ class _Problem:
 
     def solve(self, weight, strength, start):
         share = weight / weight.sum()
-        scale = BandedScale(self._hessian(share, strength, start))
+        ridge = self._ridge(share, strength)
+        scale = BandedScale(self._hessian(share, strength, ridge, start))
 
         def objective(scaled):
-            total, gradient = self._objective(scale.point(scaled), share, strength)
+            point = scale.point(scaled)
+            total, gradient = self._objective(point, share, strength, ridge)
             return total, scale.slope(gradient)
 
         found = minimize(
@@ -276,8 +283,11 @@ class _Problem:
             return left.sums(self.design, n_values)
 
         none = np.zeros((len(self.curves.knots), n_values))
+        rate = np.ones(len(self.curves))
+        for column, (share, _) in self._spreads(weight).items():
+            rate[column] = share
         steps = [
-            HalfStep(self.curves, self.categorical, *one)
+            HalfStep(self.curves, self.categorical, *one, rate)
             for one in zip(*(part.T for part in sums(self.design @ none)), strict=True)
         ]
         return accelerated(lambda at: mean_steps(steps, sums(at)), self.design, none)
@@ -311,10 +321,11 @@ class _Problem:
         for j in range(len(self.curves)):
             own = self.curves.points(j)
             share = mass[own] / mass[own].sum()
-            if not share[-1]:  # no gap was seen: one is taken for the median
-                middle = np.searchsorted(share.cumsum(), 0.5)
-                values[:, own.stop - 1] = values[:, own.start + middle]
             mean = np.tensordot(values[:, own], share, axes=(1, 0))  # (n_replicas, K)
+            if not share[-1]:  # no gap was seen: it is the median, or the mean category
+                middle = own.start + np.searchsorted(share.cumsum(), 0.5)
+                is_code = self.categorical[j]
+                values[:, own.stop - 1] = mean if is_code else values[:, middle]
             values[:, own] -= mean[:, None]
             total = total + mean.mean(axis=0)
         return values, total
@@ -323,17 +334,44 @@ class _Problem:
         level, values = np.split(point.reshape(-1, len(self.to_class)), [1])
         return level[0], values
 
-    def _objective(self, point, share, strength):
+    def _ridge(self, share, strength):
+        """Penalty of what has no neighbours, in units of the strength, `(n_steps,)`.
+
+        Many categories have a variance of their own, estimated from these rows (empirical
+        Bayes, `reliability`): the more of their spread is noise, the more they shrink.
+        """
+        ridge = np.full(len(self.is_step), RIDGE)
+        n_rows = np.count_nonzero(share)
+        for column, (_, variance) in self._spreads(n_rows * share).items():
+            least = 1 / max(variance, LEAST_VARIANCE) / n_rows / strength
+            ridge[self.many[column]] = max(RIDGE, least)
+        return ridge
+
+    def _spreads(self, weight):
+        """`reliability` of the columns of many categories, by column."""
+        if not self.many:
+            return {}
+        level = self.loss.constant(self.y, weight, len(self.to_class[0]))
+        logits = np.broadcast_to(level, (len(self.y), len(level)))
+        left = self.loss.residual(logits, self.y, weight)
+        sums = left.sums(self.design, len(self.to_class))
+        codes = [slice(*self.curves.start[j : j + 2] - [0, 1]) for j in self.many]
+        return {
+            j: reliability(*(part[own] for part in sums))
+            for j, own in zip(self.many, codes, strict=True)
+        }
+
+    def _objective(self, point, share, strength, ridge):
         level, values = self._parts(point)
         logits = (self.design @ values + level) @ self.to_class
         total, slope = self.loss.value_and_slope(logits, self.y, share)
         slope = slope @ self.to_class.T
-        cost, bent = self._penalty(values)
+        cost, bent = self._penalty(values, ridge)
         gradient = self.design.T @ slope + strength * (self.steps.T @ bent)
         gradient = np.vstack([slope.sum(axis=0), gradient])
         return total + strength * cost, gradient.ravel()
 
-    def _hessian(self, share, strength, point):
+    def _hessian(self, share, strength, ridge, point):
         """Diagonals of the second derivatives, without those between columns.
 
         Main and first lower diagonal `(2, 1 + n_points)`, mean over the values of a knot.
@@ -349,21 +387,33 @@ class _Problem:
         below = np.bincount(design.indices[::2], product, len(values))
         steps = np.sqrt(1 + (self.steps @ values / self.knee) ** 2).mean(axis=1)
         bent_steps = KNEES[0] / self.knee / steps
-        weight = strength * np.where(self.is_step, bent_steps, RIDGE)
+        weight = strength * np.where(self.is_step, bent_steps, ridge)
         penalty = self.steps.T @ self.steps.multiply(weight[:, None])
         below[:-1] += penalty.diagonal(-1)
         main = design.power(2).T @ bent + penalty.diagonal()
         main = np.append(bent.sum(), main) + FLOOR * strength
         return np.array([main, np.append(0, below)])
 
-    def _penalty(self, values):
+    def _penalty(self, values, ridge):
         """Penalty of the values, and its slope for every step."""
-        steps = self.steps @ values
+        steps, ridge = self.steps @ values, ridge[:, None]
         root = np.sqrt(1 + (steps / self.knee) ** 2)
         is_step = self.is_step[:, None]
-        cost = np.where(is_step, KNEES[0] * self.knee * (root - 1), RIDGE / 2 * steps**2)
+        cost = np.where(is_step, KNEES[0] * self.knee * (root - 1), ridge / 2 * steps**2)
         bent = KNEES[0] / self.knee * steps / root
-        return cost.sum(), np.where(is_step, bent, RIDGE * steps)
+        return cost.sum(), np.where(is_step, bent, ridge * steps)
+
+
+def _many(curves, categorical):
+    """Columns of more than a few categories."""
+    n_values = np.diff(curves.start) - 1  # the last place is that of gaps
+    return np.flatnonzero(categorical & (n_values > FEW_CATEGORIES))
+
+
+def _ridge_of(curves, column, steps):
+    """Rows of `steps` that penalise the categories of a column."""
+    own = np.arange(*curves.start[column : column + 2])[:-1]  # the last is that of gaps
+    return np.flatnonzero(np.isin(steps.indices[steps.indptr[:-1]], own))
 
 
 def _penalised(curves, categorical):

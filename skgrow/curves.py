@@ -8,6 +8,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import gen_batches
 
+from skgrow._interpolation import between, interpolated
+
 __all__ = ["Curves", "knots_of", "place"]
 
 ROWS_PER_CHUNK = 4096
@@ -76,6 +78,12 @@ class Curves:
             error[self.points(column)] *= 0  # NaN where there is none
         return replace(self, values=values, error=error)
 
+    def alone(self, column):
+        """The curve of one column, of inputs that hold no other."""
+        own = self.points(column)
+        start = np.array([0, own.stop - own.start])
+        return Curves(self.knots[own], start, self.values[own], self.error[own])
+
     @property
     def speaking(self):
         """Columns whose curve is not 0 everywhere, ascending."""
@@ -114,7 +122,7 @@ class Curves:
         """Standard error of one curve at some values, `(n_values, n_classes)`."""
         own = self.points(column)
         knots, error = self.knots[own][:-1], self.error[own]
-        found = [np.interp(values, knots, one) for one in error[:-1].T]
+        found = [interpolated(values, knots, one) for one in error[:-1].T]
         return np.where(np.isnan(values)[:, None], error[-1], np.column_stack(found))
 
     def design(self, X, dtype=None):
@@ -192,9 +200,7 @@ def place(all_knots, start, X):
         point[:, j] = np.where(lost, missing, first + below.clip(min=0))
         inner = np.flatnonzero(~lost & (below >= 0) & (below < len(knots) - 1))
         below = below[inner]
-        # Halved: the distance of two huge knots would overflow.
-        way = column[inner] / 2 - knots[below] / 2
-        share[inner, j] = way / (knots[below + 1] / 2 - knots[below] / 2)
+        share[inner, j] = between(column[inner], knots[below], knots[below + 1])
     return point, share
 
 

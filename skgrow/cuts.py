@@ -149,6 +149,8 @@ class HalfStep:
     categorical : ndarray of bool of shape (n_columns,)
     slope, bent : ndarray of shape (n_points,)
         What `__call__` takes, before the first step.
+    rate : ndarray of shape (n_columns,), default=None
+        Factor of the steps of each column, 1 by default.
 
     Examples
     --------
@@ -162,11 +164,12 @@ class HalfStep:
     array([ 0.5, -0.5,  1. ])
     """
 
-    def __init__(self, curves, categorical, slope, bent):
+    def __init__(self, curves, categorical, slope, bent, rate=None):
         own = [curves.points(j) for j in range(len(curves))]
         self.shape = (len(own), max(points.stop - points.start for points in own))
         wanted = slope + CAUTION * slope.sum() / max(bent.sum(), CAUTION)
         wanted = wanted / (bent + CAUTION)
+        self.rate = np.ones(len(own)) if rate is None else rate
         place = []  # of each point: its column, and its rank there; a gap is the last
         for j, (points, is_code) in enumerate(zip(own, categorical, strict=True)):
             rank = np.arange(points.stop - points.start)
@@ -191,7 +194,7 @@ class HalfStep:
         slope, bent = (halves(self._columns(part)) for part in (slope, bent))
         full = (bent > LEAST_OF_HALF).all(axis=0)  # (columns, n_points - 1)
         step = np.where(full, slope / np.maximum(bent, LEAST_OF_HALF), 0)
-        step /= np.maximum(full.sum(axis=1), 1)[:, None] * len(full)
+        step *= (self.rate / np.maximum(full.sum(axis=1), 1))[:, None] / len(full)
         below, above = step
         total = np.zeros(self.shape)
         total[:, :-1] += _from_above(below, 1)

@@ -2,6 +2,7 @@
 
 __all__ = [
     "GrowthStoppedWarning",
+    "IgnoredColumnWarning",
     "ModelFileError",
     "ModelVersionWarning",
     "UnseenCategoryWarning",
@@ -26,6 +27,26 @@ class GrowthStoppedWarning(UserWarning):
     ...     nam = nam.fit(X, y)
     >>> print(caught[0].message)
     Growth added 0 of 5 branches: the selection set is too small to test anything: ...
+    """
+
+
+class IgnoredColumnWarning(UserWarning):
+    """Columns of a frame are left out, since their values hardly repeat.
+
+    Names, numbers of customers and free text tell the rows of `fit` apart and say nothing
+    of new ones. The network has no term of such a column.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import pandas as pd
+    >>> from skgrow import GrowingNAMClassifier, IgnoredColumnWarning
+    >>> X = pd.DataFrame({"age": range(40), "name": [f"person {i}" for i in range(40)]})
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", IgnoredColumnWarning)
+    ...     nam = GrowingNAMClassifier(max_iter=5, random_state=0).fit(X, X.age < 20)
+    >>> print(caught[0].message)
+    Columns whose values hardly repeat are left out: 'name'. ...
     """
 
 

@@ -284,7 +284,8 @@ class GrowingMLPRegressor(Parameters, FittedMixin, RegressorMixin, BaseEstimator
     def partial_fit(self, X, y, sample_weight=None):
         """Train by one pass over more rows; nothing grows.
 
-        Mean and scale of the target are those of the first call, or of `fit`.
+        Mean and scale of the target are those of the first call, or of `fit`; of a target
+        that was constant there, the scale is that of the first rows where it is not.
 
         Parameters
         ----------
@@ -323,6 +324,10 @@ class GrowingMLPRegressor(Parameters, FittedMixin, RegressorMixin, BaseEstimator
 
     def _learn_target(self, y, sample_weight):
         self._target = target_scale(y, sample_weight)
+
+    def _update_target(self, y, sample_weight):
+        """A deviation, where the target was constant so far."""
+        self._target = target_scale(y, sample_weight, self._target)
 
     def _encode(self, X, y, sample_weight):
         """Inputs, scaled targets and weights; rows of weight 0 are gone."""

@@ -222,8 +222,10 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     def partial_fit(self, X, y, sample_weight=None):
         """Train the base branches by one pass over more rows.
 
-        Mean and scale of the target are those of the first call, or of `fit`. Curves
-        and grown branches stay as they are; a model that was never fitted gets none.
+        Mean and scale of the target are those of the first call, or of `fit`; of a target
+        that was constant there, the scale is that of the first rows where it is not.
+        Curves and grown branches stay as they are; a model that was never fitted gets
+        none.
 
         Parameters
         ----------
@@ -247,6 +249,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
             self._learn_target(y, sample_weight)
         else:
             X, y = read(self, X, y)
+            self._update_target(y, sample_weight)
         return self._one_pass(X, y, sample_weight, fresh)
 
     @reads
@@ -276,11 +279,13 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         """Mean and standard deviation of the target: losses are in units of these."""
         self._target = target_scale(y, sample_weight)
 
+    def _update_target(self, y, sample_weight):
+        """A deviation, where the target was constant so far."""
+        self._target = target_scale(y, sample_weight, self._target)
+
     def _encode(self, X, y, sample_weight):
-        """Inputs in the model's dtype, scaled targets, weights; rows of weight 0 gone."""
+        """Inputs, scaled targets and weights; rows of weight 0 are gone."""
         weight = check_weights(sample_weight, None, X, y)
-        if "_network" in vars(self):
-            X = X.astype(self._network.bank.dtype, copy=False)
         used = weight > 0
         if not used.all():
             X, y, weight = X[used], y[used], weight[used]

@@ -217,7 +217,7 @@ def _try(model):
         raise ModelFileError("the layers do not fit together.")
     if is_regressor(model):
         mean, spread = model._target
-        if not (np.isfinite(mean) and 0 < spread < np.inf):
+        if not (np.isfinite(mean) and 0 <= spread < np.inf):
             raise ModelFileError(f"a target of scale {spread!r} is not loaded.")
     row = np.zeros((1, n_features), dtype=model._dtype)
     logits = model._scores(row, "cpu")

@@ -8,14 +8,13 @@ from itertools import chain
 import numpy as np
 from scipy import sparse
 from scipy.optimize import minimize
-from sklearn.utils import gen_batches
 
 from skgrow._threads import one_blas_thread
-from skgrow.curves import ROWS_PER_CHUNK
 from skgrow.cuts import STEP_PATIENCE, QuarterStep, accelerated, cheapest, mean_steps
 from skgrow.growth.parallel import run_jobs
 from skgrow.interactions import promising_pairs
 from skgrow.losses import mean_and_error
+from skgrow.surface_mean import mean_surfaces, to_class_of
 from skgrow.surfaces import Surfaces
 
 __all__ = ["fit_surfaces"]
@@ -30,6 +29,7 @@ RIDGE = 1.0  # on the mean square of a surface of numbers, or on that of each ca
 FLOOR = 1e-12  # curvature where no row is and nothing is penalised
 MAX_ITER, TOLERANCE = 40, 3e-6
 MAX_VALUES = 2  # a column of fewer values has none between others: it has categories
+MAX_CELLS = 2**16  # of the grid of a pair, on which each of many categories has a place
 MAX_ENTRIES = 2**24  # of the sparse matrix, 0.2 GiB; rows beyond that are thinned
 # Rows times columns squared that a replica screens, and rows of very wide tables: as many
 # replicas as there are by default cost no more than one screen of all rows.
@@ -82,7 +82,7 @@ def fit_surfaces(
     thin = -(-4 * MAX_SURFACES * left_out.logits.shape[1] // MAX_ENTRIES)
     step, n_classes = thin * left_out.step, left_out.logits.shape[2]
     rows = _Rows(
-        X[::step], y[::step], sample_weight[::step].astype(np.float64),
+        X[::step], X[::step], y[::step], sample_weight[::step].astype(np.float64),
         categorical, loss, scaler,
     )  # fmt: skip
     folds = [fold[fold % thin == 0] // thin for fold in left_out.folds]
@@ -98,7 +98,8 @@ def fit_surfaces(
     best = _best([_gains(way, folds) for way in ways], weight)
     if best is None:
         return None, np.zeros(n_classes, X.dtype)
-    return _mean(rows, ways[best], n_bins[best], n_classes)
+    fitted = [replica for replica in ways[best] if replica.values is not None]
+    return mean_surfaces(rows, fitted, len(folds), n_bins[best], n_classes)
 
 
 def _gains(attempts, folds):
@@ -131,8 +132,13 @@ def _leads(gains, others, weight):
 
 @dataclass(frozen=True)
 class _Rows:
-    """What replicas share."""
+    """What replicas share: rows as numbers and `codes`, and as surfaces read them.
 
+    `X` has the codes of categories, or for a replica their positions: in the order of
+    the rows that it keeps.
+    """
+
+    codes: np.ndarray
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray
@@ -140,15 +146,23 @@ class _Rows:
     loss: object
     scaler: object
 
+    def ordered_by(self, kept):
+        """The same with categories in the order that some rows give them."""
+        scaler = self.scaler.with_order(self.codes[kept], self.y[kept], self.weight[kept])
+        return replace(self, X=scaler.ordered(self.codes), scaler=scaler)
+
 
 @dataclass(frozen=True)
 class _Attempt:
     """Values for some pairs, and by how much they lower the loss of rows left out.
 
-    Of smoothed surfaces, `strength` is the number of the strength that was best.
+    `grid` has the knots of these values, with categories where `scaler` puts them. Of
+    smoothed surfaces, `strength` is the number of the strength that was best.
     """
 
     pairs: np.ndarray
+    grid: Surfaces | None = None
+    scaler: object = None
     values: np.ndarray | None = None
     gains: np.ndarray | None = None
     strength: int | None = None
@@ -157,7 +171,9 @@ class _Attempt:
 @one_blas_thread
 def _fit_coarse(rows, fold, logits):
     """Attempts on the coarse grid: in steps, smoothed, and the mean of these."""
-    pairs = _screened(rows, np.delete(np.arange(len(rows.y)), fold), logits)
+    kept = np.delete(np.arange(len(rows.y)), fold)
+    rows = rows.ordered_by(kept)
+    pairs = _screened(rows, kept, logits)
     if not len(pairs):
         return [_Attempt(pairs)] * 3
     problem = _Problem.of(rows, fold, logits, pairs, COARSE)
@@ -173,6 +189,7 @@ def _fit_fine(rows, fold, logits, smoothed):
     """Smoothed on the fine grid, where smoothing the pairs on the coarse one gains."""
     if smoothed.values is None:
         return smoothed
+    rows = rows.ordered_by(np.delete(np.arange(len(rows.y)), fold))
     problem = _Problem.of(rows, fold, logits, smoothed.pairs, FINE)
     return problem.smoothed(smoothed.strength)
 
@@ -183,60 +200,10 @@ def _screened(rows, kept, logits):
     kept = kept[:: -(-len(kept) // most)]
     weight = rows.weight[kept]
     left = rows.loss.residual(logits[kept], rows.y[kept], weight / weight.mean())
-    scaled = rows.scaler.transform(rows.X[kept])
-    return np.unique(promising_pairs(scaled, left, MAX_SURFACES), axis=0)
-
-
-def _mean(rows, attempts, n_bins, n_classes):
-    """Mean of the replicas' surfaces, and what their means say."""
-    spoken = [attempt for attempt in attempts if attempt.values is not None]
-    pairs = np.unique(np.concatenate([attempt.pairs for attempt in spoken]), axis=0)
-    surfaces = Surfaces.flat(pairs, rows.X, rows.weight, n_classes, n_bins)
-    number = np.repeat(np.arange(len(pairs)), np.diff(surfaces.begin))
-    total = np.zeros((len(number), len(_to_class(n_classes))))
-    for attempt in spoken:
-        own = (pairs[:, None] == attempt.pairs).all(axis=2).any(axis=1)
-        total[own[number]] += attempt.values / len(attempts)
-    values = _with_gaps(surfaces, total, rows) @ _to_class(n_classes)
-    means = _means(replace(surfaces, values=values), rows)
-    values = (values - means[number]).astype(rows.X.dtype)
-    level = means.sum(axis=0).astype(rows.X.dtype)
-    return replace(surfaces, values=values), level
-
-
-def _with_gaps(surfaces, values, rows):
-    """The values, a gap being taken for the median where no row has one."""
-    place = {}
-    for number, column in enumerate(surfaces.columns):
-        if not np.isnan(rows.X[:, column]).any():
-            knots = surfaces.knots[slice(*surfaces.start[number : number + 2])][:-1]
-            middle = np.quantile(
-                rows.X[:, column], 0.5, weights=rows.weight, method="inverted_cdf"
-            )
-            place[column] = np.abs(knots - middle).argmin()
-    values = values.copy()
-    for number, (first, second) in enumerate(surfaces.pairs):
-        own = slice(*surfaces.begin[number : number + 2])
-        grid = values[own].reshape(*surfaces.grid(number), -1)  # a view
-        if first in place:
-            grid[-1] = grid[place[first]]
-        if second in place:
-            grid[:, -1] = grid[:, place[second]]
-    return values
-
-
-def _means(surfaces, rows):
-    """Mean of each surface over the rows, `(n_surfaces, n_classes)`."""
-    total = 0
-    for part in gen_batches(len(rows.y), ROWS_PER_CHUNK):
-        terms = surfaces.terms(rows.X[part])
-        total = total + np.tensordot(rows.weight[part], terms, axes=1)
-    return total / rows.weight.sum()
-
-
-def _to_class(n_classes):
-    """Of two classes only the difference matters, and half of it goes to either."""
-    return np.array([[-0.5, 0.5]]) if n_classes == 2 else np.eye(n_classes)
+    scaled = rows.scaler.transform(rows.codes[kept])
+    pairs = np.unique(promising_pairs(scaled, left, MAX_SURFACES), axis=0)
+    sides = rows.scaler.n_codes[pairs].clip(min=FINE)
+    return pairs[sides.prod(axis=1) <= MAX_CELLS]
 
 
 class _Problem:
@@ -250,6 +217,7 @@ class _Problem:
 
     def __init__(self, surfaces, rows, fold, logits):
         self.surfaces, self.fold, self.logits = surfaces, fold, logits
+        self.scaler = rows.scaler
         self.y, self.loss = rows.y, rows.loss
         self.losses = self.loss.of_rows(logits[fold], self.y[fold])  # without surfaces
         self.design = surfaces.design(rows.X, np.float64)
@@ -258,7 +226,7 @@ class _Problem:
         share[fold] = 0
         self.share = share / share.sum()
         self.n_rows = len(share)
-        self.to_class = _to_class(logits.shape[1])
+        self.to_class = to_class_of(logits.shape[1])
         self.penalty = _Penalty(surfaces, rows.categorical)
         bent = self.loss.residual(logits, self.y, self.share).curvature.mean(axis=1)
         self.bent = self.design.power(2).T @ bent
@@ -276,7 +244,7 @@ class _Problem:
         gains = ((*one, self._gains(scores)) for *one, scores in tried)
         costs = ((-one[-1] @ self.weight, *one) for one in gains)
         _, number, *best = cheapest(chain([(0.0, None, None, None)], costs), patience)
-        return _Attempt(self.surfaces.pairs, *best, number)
+        return self._attempt(*best, number)
 
     def _strengths(self, first):
         """Number, values and scores of the fold for one strength after the other."""
@@ -304,7 +272,11 @@ class _Problem:
         """The attempt with the mean values of some."""
         values = np.mean([attempt.values for attempt in attempts], axis=0)
         gains = self._gains(self.design[self.fold] @ values)
-        return _Attempt(self.surfaces.pairs, values, gains)
+        return self._attempt(values, gains)
+
+    def _attempt(self, values, gains, strength=None):
+        surfaces = self.surfaces
+        return _Attempt(surfaces.pairs, surfaces, self.scaler, values, gains, strength)
 
     def _gains(self, scores):
         """By how much such scores lower the loss of each row of the fold."""

@@ -56,7 +56,7 @@ class Surfaces:
     values: np.ndarray
 
     @classmethod
-    def flat(cls, pairs, X, sample_weight, n_classes, n_bins):
+    def flat(cls, pairs, X, sample_weight, n_classes, n_bins, categorical=None):
         """Surfaces of value 0, with knots where the rows lie.
 
         Parameters
@@ -69,10 +69,17 @@ class Surfaces:
         n_classes : int
         n_bins : int
             Of a column; one of fewer values has a knot for each.
+        categorical : ndarray of bool of shape (n_features,), default=None
+            Columns of codes, which get a knot for each.
         """
         columns = np.unique(pairs)
+        most = np.full(X.shape[1], n_bins)
+        if categorical is not None:
+            most[categorical] = len(X)
         knots = [
-            np.append(knots_of(X[:, j], sample_weight, n_bins, heavy=HEAVY), np.nan)
+            np.append(
+                knots_of(X[:, j], sample_weight, n_bins, most[j], heavy=HEAVY), np.nan
+            )
             for j in columns
         ]
         start = np.cumsum([0, *map(len, knots)])
@@ -109,6 +116,17 @@ class Surfaces:
         kept = np.array([tuple(pair) not in lost for pair in self.pairs.tolist()], bool)
         values = self.values[np.repeat(kept, np.diff(self.begin))]
         return replace(self, pairs=self.pairs[kept], values=values)
+
+    def alone(self, pair):
+        """The surface of one pair, of inputs that hold no other columns; None if none."""
+        found = np.flatnonzero((self.pairs == pair).all(axis=1)) if len(pair) == 2 else []
+        if not len(found):
+            return None
+        values = self.values[self.begin[found[0]] : self.begin[found[0] + 1]]
+        own = np.searchsorted(self.columns, pair)
+        knots = [self.knots[self.start[k] : self.start[k + 1]] for k in own]
+        start, columns = np.cumsum([0, *map(len, knots)]), np.arange(2)
+        return Surfaces(columns[None], columns, np.concatenate(knots), start, values)
 
     def fits(self, n_columns):
         """Whether the arrays fit together and to so many columns."""

@@ -14,6 +14,9 @@ from skgrow.losses import CROSS_ENTROPY
 
 TINY = 1e-30  # a batch may hold no row of a replica, or none that weighs anything
 QUIETEST = 0.01  # growth needs branches that say something
+UNIT = 0.5  # loss of the mean of a target whose deviation is 1; that of classes is more
+WORSE = 1.1  # losses of no branch at all: few passes leave less than that
+FAR_ABOVE = 10.0  # losses of constant scores: too few passes leave less than that
 
 __all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "shrunk", "train_bank"]
 
@@ -72,12 +75,21 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What happened: mean loss of each epoch in nats, epochs run, best epoch."""
+    """What happened: mean loss of each epoch in nats, epochs run, best epoch.
+
+    Attributes
+    ----------
+    loss_curve, validation_curve : list of float
+    n_iter, best_iter : int
+    problem : str or None
+        Why the branches were not taken as they were trained, if they were not.
+    """
 
     loss_curve: list
     validation_curve: list
     n_iter: int
     best_iter: int
+    problem: str | None = None
 
 
 def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", report=None):
@@ -85,6 +97,10 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
 
     Replicas are networks of their own, trained side by side: the bank holds the branches
     of one after those of the other. What comes back is their mean, as one network.
+
+    The last weights are taken, or with `validation` those of the best epoch. Where an
+    earlier epoch began with a lower loss of the training rows, by more than `tol`, its
+    weights are taken; see `_usable` for training that diverges from the start.
 
     Parameters
     ----------
@@ -115,7 +131,7 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
     dtype = bank.dtype if data.n_replicas == 1 else np.dtype(np.float32)
     network = TrainableBank(bank, data.n_replicas, device, dtype)
     inputs_of = _Inputs(bank.regions, device)
-    same = validation is data
+    same, whole = validation is data, data
     data = inputs_of.only_used(data)
     if validation is not None:
         validation = data if same else inputs_of.only_used(validation)
@@ -127,9 +143,15 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
         asked = report is not None and report(len(losses), loss, stopper.last)
         if stop or asked:
             break
-    stopper.restore()
-    record = TrainingRecord(losses, stopper.curve, len(losses), stopper.best_iter)
-    return network.trained(), record
+    stopper.restore(lambda: _mean_loss(network.trained(), whole, plan.loss, device))
+    trained, problem = network.trained(), None
+    if len(losses) > 1 or not losses[0] <= _mean_loss(None, whole, plan.loss) + plan.tol:
+        start = TrainableBank(bank, data.n_replicas, device, dtype).trained()
+        trained, problem = _usable(start, trained, whole, plan, device)
+    record = TrainingRecord(
+        losses, stopper.curve, len(losses), stopper.best_iter, problem
+    )  # fmt: skip
+    return trained, record
 
 
 def shrunk(bank, data, loss, device="cpu"):
@@ -156,13 +178,65 @@ def shrunk(bank, data, loss, device="cpu"):
         replica = bank.take(slice(r * n_each, (r + 1) * n_each))
         fresh[left_out] = data.n_replicas * replica.logits(data.X[left_out], device)
 
-    def cost(loudness):
-        losses = loss.of_rows(data.offset + loudness * fresh, data.y)
+    return _scaled(bank, fresh, data, loss)
+
+
+def _scaled(bank, logits, data, loss):
+    """The bank times the number between `QUIETEST` and 1 that costs least."""
+
+    def cost(scale):
+        losses = loss.of_rows(data.offset + scale * logits, data.y)
         return float(np.average(losses, weights=data.sample_weight))
 
     best = minimize_scalar(cost, bounds=(QUIETEST, 1), method="bounded").x
     last = bank.weights[-1] * bank.dtype.type(best)
     return replace(bank, weights=(*bank.weights[:-1], last))
+
+
+def _usable(start, trained, data, plan, device):
+    """The trained bank, and None; or what is left where it does harm, and why.
+
+    It does where the loss of the training rows is higher with it than without. Where
+    training has not lowered that loss and has left it well above that without branches, or
+    far above that of constant scores, it has diverged (one pass of many may do either of them): the better of `start` and
+    `trained` is scaled down to where the loss is lowest, and the second value says so.
+    Elsewhere a single network is scaled down too, unless this was one pass of many; for
+    replicas see `shrunk`.
+    """
+    banks = {"with": trained, "before": start, "without": None}
+    cost = {"with": _mean_loss(trained, data, plan.loss, device)}
+    cost["without"] = _mean_loss(None, data, plan.loss)
+    if cost["with"] <= cost["without"] + plan.tol:
+        return trained, None
+    cost["before"] = _mean_loss(start, data, plan.loss, device)
+    least = max(cost["before"], WORSE * cost["without"])
+    flat = replace(data, offset=np.zeros_like(data.offset[:1]))
+    high = FAR_ABOVE * max(_mean_loss(None, flat, plan.loss), UNIT)
+    sound = cost["with"] < least and cost["with"] <= high
+    if plan.max_iter == 1:
+        sound = cost["with"] <= max(cost["before"] + plan.tol, high)
+    problem = None
+    if not sound:
+        problem = (
+            "training diverged: the loss of the training rows is {with:.3g} with the "
+            "trained branches, {before:.3g} as they were before and {without:.3g} without"
+        ).format(**cost)
+    elif plan.max_iter == 1 or data.share is not None:
+        return trained, None
+    kept = banks["with" if cost["with"] <= cost["before"] else "before"]
+    return _scaled(kept, kept.logits(data.X, device), data, plan.loss), problem
+
+
+def _mean_loss(bank, data, loss, device="cpu"):
+    """Weighted mean loss of the rows, or that without any branch."""
+    scores = data.offset
+    if bank is not None:
+        scores = scores + bank.logits(data.X, device)
+    elif len(scores) == 1:
+        scores = np.repeat(scores, len(data.y), axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = loss.of_rows(scores, data.y)
+    return float(np.average(losses, weights=data.sample_weight))
 
 
 def _epochs(network, inputs_of, data, plan, seed, device):
@@ -221,6 +295,8 @@ class _Inputs:
         """Inputs `(branches, region_size, rows)`; `batch` `(rows,)`, or `(n, rows)` with
         rows of their own for each n-th of the branches.
         """
+        if batch.dim() == 1 and self.in_order:
+            return X.index_select(0, batch).T.reshape(*self.shape, -1)
         if batch.dim() == 1:
             return self._of(X, batch, self.place).reshape(*self.shape, -1)
         places = self.place.unflatten(0, (len(batch), -1))
@@ -228,9 +304,8 @@ class _Inputs:
         return torch.cat(parts).reshape(*self.shape, -1)
 
     def _of(self, X, batch, place):
-        rows = X.index_select(0, batch).T
         # Gathered from a transposed array, they would take far longer.
-        return rows if self.in_order else rows.contiguous().index_select(0, place)
+        return X.index_select(0, batch).T.contiguous().index_select(0, place)
 
 
 def _step(network, inputs_of, rows, batch, plan):
@@ -251,7 +326,11 @@ def _step(network, inputs_of, rows, batch, plan):
 
 
 class _Stopper:
-    """Early stopping: by validation rows and best weights, else by the training loss."""
+    """Early stopping: by validation rows, else by the training loss; and best weights.
+
+    The training loss of an epoch is that of the weights which it began with: exactly so
+    where it is one batch.
+    """
 
     def __init__(self, plan, inputs_of, validation, network, device):
         self.plan, self.inputs_of, self.network = plan, inputs_of, network
@@ -263,21 +342,36 @@ class _Stopper:
             self.n_judged = len(rows)  # 1: the mean of the replicas
             self.rows = torch.as_tensor(rows, device=device)
         self.curve, self.last = [], None
-        self.best_iter, self.best_loss, self.best = 0, np.inf, None
+        self.best_iter, self.best_loss = 0, np.inf
+        self.lowest, self.best = np.inf, network.parameters.clone()
+        self.begun = self.best  # with these weights, the present epoch
 
     def step(self, epoch, loss):
         """Take note of an epoch, counted from 1; whether it should be the last."""
         if self.validation is not None:
             loss = self.last = self._validation_loss()
             self.curve.append(loss)
-        if loss < self.best_loss - self.plan.tol:
+        falls = loss < self.best_loss - self.plan.tol
+        if falls:
             self.best_iter, self.best_loss = epoch, loss
-            if self.validation is not None:
+        if self.validation is not None:
+            if falls:
                 self.best = self.network.parameters.clone()
+        else:
+            if loss < self.lowest:
+                self.lowest, self.best = loss, self.begun
+            self.begun = self.network.parameters.clone()
         return epoch - self.best_iter >= self.plan.n_iter_no_change
 
-    def restore(self):
-        if self.best is not None:
+    def restore(self, loss_now):
+        """Go back to the best weights; without rows to stop by, if they are better."""
+        last = self.begun
+        if self.validation is None and self.plan.max_iter > 1:
+            loss = loss_now()
+            self.network.parameters.copy_(self.best)
+            if loss <= self.lowest + self.plan.tol or loss <= loss_now() + self.plan.tol:
+                self.network.parameters.copy_(last)
+        elif self.validation is not None:
             self.network.parameters.copy_(self.best)
 
     def _validation_loss(self):

@@ -1,13 +1,23 @@
 """Terms: names, contributions that sum up, importances."""
 
+import tracemalloc
+import warnings
+from time import process_time
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 import skgrow
-from skgrow import GrowingNAMClassifier, ImagePatches
+from skgrow import GrowingNAMClassifier, GrowingNAMRegressor, ImagePatches
+from skgrow._shapes import axes_of, purified
+from skgrow._terms import TermNames
+from skgrow.tables import RARE_ROWS
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
@@ -210,6 +220,219 @@ def test_only_terms_can_be_removed_and_not_all(wrong):
     nam, X, _ = removable()
     wrong = nam.term_names_ if len(wrong) == 4 else wrong
     before = nam.decision_function(X)
-    with pytest.raises(ValueError, match="must be some of the terms"):
+    with pytest.raises(ValueError, match=r"is not one of the terms|and not all of them"):
         nam.remove_terms(wrong)
     np.testing.assert_array_equal(nam.decision_function(X), before)
+
+
+def test_a_tuple_is_not_taken_for_a_list_of_terms():
+    nam, X, _ = removable()
+    with pytest.raises(ValueError, match=r"\[\('x0', 'x1'\)\] is the term of"):
+        nam.remove_terms(("x0", "x1"))
+    terms, before = nam.eval_terms(X), nam.decision_function(X)
+    expected = before - terms[:, nam.term_names_.index("x0 & x1")]
+    nam.remove_terms([("x1", 0)])
+    np.testing.assert_allclose(nam.decision_function(X), expected, atol=1e-9)
+
+
+def alike():
+    """A network with terms of "a & b" and of "a" and "b", which are not the same."""
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(rng.uniform(-1, 1, (600, 3)), columns=["a & b", "a", "b"])
+    y = 5 * frame["a & b"] + 3 * frame["a"] * frame["b"]
+    nam = GrowingNAMRegressor([[1, 2]], curves=True, max_iter=20, random_state=0)
+    return nam.fit(frame, y), frame
+
+
+@pytest.mark.parametrize(
+    ("wanted", "term"),
+    [("'a & b'", (0,)), ("'a' & 'b'", (1, 2)), (("b", "a"), (1, 2)), (("a & b",), (0,))],
+)
+def test_terms_of_columns_that_are_called_like_others(wanted, term):
+    nam, frame = alike()
+    assert nam.term_names_ == ["'a & b'", "a", "b", "'a' & 'b'"]
+    place = nam.term_features_.index(term)
+    [shape] = nam.explain_global(frame, terms=wanted)["terms"]
+    assert (shape["term"], shape["features"]) == (nam.term_names_[place], term)
+    assert shape["columns"] == tuple(frame.columns[list(term)])
+    expected = nam.predict(frame) - nam.eval_terms(frame)[:, place]
+    nam.remove_terms([wanted])
+    assert term not in nam.term_features_
+    np.testing.assert_allclose(nam.predict(frame), expected, atol=1e-9)
+
+
+def test_a_name_that_can_mean_two_terms_is_refused():
+    nam, frame = alike()
+    before = nam.predict(frame)
+    for removed in ([], ["'a' & 'b'"]):  # also when only one of them is left
+        if removed:
+            nam.remove_terms(removed)
+            before = nam.predict(frame)
+        with pytest.raises(ValueError, match="term='a & b' can mean several") as error:
+            nam.remove_terms("a & b")
+        assert "('a & b',)" in str(error.value)
+        assert "('a', 'b')" in str(error.value)
+        np.testing.assert_array_equal(nam.predict(frame), before)
+    with pytest.raises(ValueError, match=r"'c' names no column"):
+        nam.explain_global(frame, terms=("a", "c"))
+
+
+def test_names_of_many_columns_that_begin_and_end_alike():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(size=(300, 6))
+    regions = [[0, 1, 2, 5], [0, 3, 4, 5], [1, 2, 3, 4]]
+    nam = GrowingNAMRegressor(regions, max_iter=5, random_state=0).fit(X, X[:, 3])
+    names = nam.term_names_
+    assert names == [
+        "x0 & x1 & x2 & x5", "x0 & x3 & x4 & x5", "x1 & ... & x4 (4 columns)",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="can mean several"):
+        nam.remove_terms("x0 & ... & x5 (4 columns)")
+    expected = nam.predict(X) - nam.eval_terms(X)[:, 0]
+    np.testing.assert_allclose(nam.remove_terms(names[0]).predict(X), expected, atol=1e-9)
+
+
+words = st.text("ab& '.", min_size=1, max_size=6)
+
+
+@given(st.lists(words, min_size=1, max_size=5), st.data())
+def test_any_names_are_different_and_mean_what_they_name(columns, data):
+    """Names that quote each other may be refused, and mean no other term."""
+    term = st.sets(st.integers(0, len(columns) - 1), min_size=1, max_size=4)
+    terms = data.draw(st.lists(term.map(sorted).map(tuple), min_size=1, unique=True))
+    names = TermNames(columns)
+    assert len(set(names.of(terms))) == len(terms)
+    for name, columns_of in zip(names.of(terms), terms, strict=True):
+        try:
+            assert names.find(name, terms) == columns_of
+        except ValueError as error:
+            assert "can mean several" in str(error)  # noqa: PT017
+        assert names.find(columns_of, terms) == columns_of
+    is_plain = not any(mark in "".join(columns) for mark in "'&.")
+    if is_plain and len(set(columns)) == len(columns):
+        assert [names.find(name, terms) for name in names.of(terms)] == terms
+
+
+def many_categories(n=3000):
+    """Two columns of all-different text, which say nothing, and two that matter."""
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {
+            "id": [f"{i:05d}" for i in rng.permutation(n)],
+            "code": [f"{i:05x}" for i in rng.permutation(n)],
+            "size": rng.uniform(size=n), "kind": rng.choice(list("uvw"), n),
+        }
+    )  # fmt: skip
+    y = ((frame["kind"] == "u") ^ (frame["size"] > 0.5)).to_numpy()
+    pairs = [[0, 1], [0, 2], [1, 3], [2, 3]]
+    nam = GrowingNAMClassifier(pairs, curves=True, max_iter=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that columns are left out
+        return nam.fit(frame, y), frame
+
+
+def test_a_term_is_computed_from_its_own_numbers():
+    """Of a pair of columns of thousands of values a table would take 300 MiB."""
+    nam, frame = many_categories()
+    for name in nam.term_names_:
+        tracemalloc.start()
+        start = process_time()
+        [shape] = nam.explain_global(frame, terms=name)["terms"]
+        seconds, peak = process_time() - start, tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert seconds < 2
+        assert peak < 2**26
+        assert shape["term"] == name
+        for values, n_values in zip(shape["values"], shape["n_values"], strict=True):
+            assert len(values) == min(n_values, 40 if isinstance(values[0], str) else 32)
+
+
+def test_one_term_is_as_among_all():
+    nam, frame = many_categories(900)
+    whole = nam.explain_global(frame)["terms"]
+    for term in whole:
+        found = nam.explain_global(frame, terms=[term["features"]])
+        assert found["intercept"] is None
+        [one] = found["terms"]
+        np.testing.assert_allclose(one["contribution"], term["contribution"], atol=1e-9)
+        assert one["values"] == term["values"]
+
+
+@pytest.mark.parametrize("max_categories", [3, 40, None])
+def test_shapes_of_categories_sum_to_the_scores(max_categories):
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {
+            "size": rng.choice([1.0, 2.0, 4.0], 3000),
+            "town": [f"t{i}" for i in (rng.exponential(15, 3000)).astype(int)],
+            "kind": rng.choice(["u", "v", None], 3000),
+        }
+    )
+    y = (frame["kind"] == "u") ^ (frame["size"] > 1) ^ (frame["town"] < "t2")
+    pairs = [[0, 1], [1, 2], [2, 0]]
+    nam = GrowingNAMClassifier(pairs, curves=True, max_iter=5, random_state=0)
+    nam.fit(frame, y)
+    found = nam.explain_global(frame, max_categories=max_categories)
+    shown = {t["term"]: t["values"][0] for t in found["terms"] if len(t["features"]) == 1}
+    town = frame["town"]
+    rare = town.value_counts().loc[lambda counts: counts < RARE_ROWS].index
+    frequent = town.where(~town.isin(rare), f"{len(rare)} rare values").value_counts()
+    if max_categories == 3:
+        assert set(shown["town"]) == set(frequent.index[:3])
+    rows = frame[frame["town"].isin(shown["town"])]
+    rows = rows.astype(object).where(rows.notna(), None)
+    total = np.full(len(rows), found["intercept"])
+    for term in found["terms"]:
+        columns = zip(term["columns"], term["values"], strict=True)
+        place = [[values.index(v) for v in rows[c]] for c, values in columns]
+        total += term["contribution"][tuple(place)]
+        for column, values, weight in zip(
+            term["columns"], term["values"], term["weights"], strict=True
+        ):
+            share = [
+                frame[column].isna().mean() if v is None else (frame[column] == v).mean()
+                for v in values
+            ]
+            if values[-1] is None and str(values[-2]).endswith("rare values"):
+                share[-2] = 1 - sum(share)  # the pooled ones, which no row names
+            np.testing.assert_allclose(weight, share)
+    expected = nam.decision_function(frame.loc[rows.index])
+    np.testing.assert_allclose(total, expected, atol=1e-9)
+
+
+def test_means_over_many_categories():
+    """200 that are not shown stand for all of them, the frequent ones for themselves."""
+    rng = np.random.RandomState(0)
+    counts = np.concatenate([np.full(30, 200), rng.randint(1, 4, 4970)])
+    X = np.repeat(np.arange(5000.0), counts)[:, None]
+    table = SimpleNamespace(labels=(np.arange(5000).astype(str).tolist(),), ordered=())
+    axis = axes_of(X, [0], table, 32, 40)[0]
+    assert len(axis.points) <= 240
+    assert axis.weight.sum() == pytest.approx(1)
+    assert set(axis.points[axis.shown][:30]) == set(range(30))
+    np.testing.assert_allclose(axis.weight[axis.shown][:30], 200 / len(X))
+    assert axis.weight @ axis.points == pytest.approx(X.mean(), rel=0.01)
+
+    def blocks(term, grids):
+        yield slice(None), np.sin(grids[0])[:, None]
+
+    shapes, level = purified([(0,)], [(0,)], {0: axis}, blocks)
+    np.testing.assert_allclose(shapes[(0,)] + level, np.sin(axis.points)[:, None])
+
+
+def test_categories_with_an_order_are_listed_in_it():
+    labels, ordered = (["S", "M", "L"], ["c", "a"]), (True, False)
+    table = SimpleNamespace(labels=labels, ordered=ordered)
+    X = np.array([[2.0, 1.0], [0.0, 0.0], [np.nan, 0.0]])
+    size, kind = axes_of(X, [0, 1], table, 32, 40).values()
+    assert (size.kind, size.labels) == ("ordered", ["S", "M", "L", None])
+    assert (kind.kind, kind.labels) == ("category", ["c", "a"])
+
+
+def test_importances_of_many_rows_take_no_more_memory(binary, monkeypatch):
+    expected = binary.term_importances(FRAME)
+    weight = np.arange(len(FRAME)) % 3
+    weighted = binary.term_importances(FRAME, weight)
+    monkeypatch.setattr("skgrow._explaining.KEPT_BYTES", 0)
+    np.testing.assert_allclose(binary.term_importances(FRAME), expected)
+    np.testing.assert_allclose(binary.term_importances(FRAME, weight), weighted)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -345,7 +346,7 @@ def test_forged_layers_are_not_loaded(ungrown, tmp_path, forge):
 
 def test_a_regressor_without_its_scale_is_not_loaded(tmp_path):
     mlp = GrowingMLPRegressor((4,), max_iter=2, random_state=0).fit(X, Y)
-    for target in (None, (0.0, 0.0), (0.0, "1")):
+    for target in (None, (0.0, -1.0), (0.0, "1")):
         mlp._target = target
         skgrow.save(mlp, tmp_path / "mlp")
         with pytest.raises(ModelFileError):
@@ -447,3 +448,35 @@ def test_seeds_repeat_the_model():
         warnings.simplefilter("error")
         other = digits_mlp(how="swe", random_state=1).fit(X, Y)
     assert (one.predict_proba(X) != other.predict_proba(X)).any()
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("learning_rate", [10, 1e4, 1e30])
+def test_training_that_diverges_is_told_and_taken_back(learning_rate, early_stopping):
+    rng = np.random.RandomState(0)
+    X = rng.randn(300, 4)
+    mlp = GrowingMLPRegressor(
+        learning_rate_init=learning_rate, early_stopping=early_stopping, max_iter=20,
+        random_state=0,
+    )  # fmt: skip
+    match = r"training diverged.*network of before was kept\. Lower learning_rate_init"
+    with pytest.warns(ConvergenceWarning, match=match):
+        mlp.fit(X, X[:, 0])
+    assert mlp.score(X, X[:, 0]) > -0.2  # a network that is not trained
+    sound = clone(mlp).set_params(learning_rate_init=0.01).fit(X, X[:, 0])
+    before = sound.predict(X)
+    sound.set_params(learning_rate_init=learning_rate, warm_start=True)
+    with pytest.warns(ConvergenceWarning, match=match):
+        sound.fit(X, X[:, 0])
+    np.testing.assert_array_equal(sound.predict(X), before)
+
+
+@pytest.mark.parametrize("estimator", [GrowingMLPClassifier, GrowingMLPRegressor])
+def test_a_pass_that_diverges_is_told_and_taken_back(estimator):
+    X = np.random.RandomState(0).randn(300, 4)
+    mlp = estimator(learning_rate_init=0.01, random_state=0).fit(X, X[:, 0] > 0)
+    before = mlp.predict(X)
+    mlp.set_params(learning_rate_init=1e6)
+    with pytest.warns(ConvergenceWarning, match="training diverged"):
+        mlp.partial_fit(X, X[:, 0] > 0)
+    np.testing.assert_array_equal(mlp.predict(X), before)

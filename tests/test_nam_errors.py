@@ -1,16 +1,22 @@
 """Bad input: an error that names the value and the cure, and an unchanged model."""
 
 import copy
+import re
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skgrow import (
+    ElectionTransferClassifier,
     GrowingMLPClassifier,
+    GrowingMLPRegressor,
     GrowingNAMClassifier,
+    GrowingNAMRegressor,
     GrowthStoppedWarning,
     ImagePatches,
 )
@@ -61,12 +67,11 @@ def labels_with(value):
     return y
 
 
-NAN, INF = changed(X, np.nan), changed(X, np.inf)
+INF = changed(X, np.inf)
 NEGATIVE = np.where(np.arange(N_ROWS) == 5, -1.0, 1.0)
 # The second is ours, for a scikit-learn that does not ask.
 ALL_ZERO = r"Sample weights must contain at least one non-zero|one row must have a pos"
 COLUMNS = r"X has 3 features, but GrowingNAMClassifier is expecting 4 features"
-HAS_NAN = r"Input X contains NaN\.\n.*does not accept missing values.*imput"
 HAS_INF = r"Input X contains infinity or a value too large for dtype\('float64'\)"
 
 # name: (what to do with a fitted model, what the message says)
@@ -75,10 +80,6 @@ BAD_DATA = {
     "predict: columns": (lambda nam: nam.predict(X[:, :3]), COLUMNS),
     "predict_proba: columns": (lambda nam: nam.predict_proba(X[:, :3]), COLUMNS),
     "partial_fit: columns": (lambda nam: nam.partial_fit(X[:, :3], Y), COLUMNS),
-    "fit: nan": (lambda nam: nam.fit(NAN, Y), HAS_NAN),
-    "grow: nan": (lambda nam: nam.grow(NAN, Y, 5), HAS_NAN),
-    "partial_fit: nan": (lambda nam: nam.partial_fit(NAN, Y), HAS_NAN),
-    "predict: nan": (lambda nam: nam.predict(NAN), HAS_NAN),
     "fit: infinity": (lambda nam: nam.fit(INF, Y), HAS_INF),
     "grow: infinity": (lambda nam: nam.grow(INF, Y, 5), HAS_INF),
     "partial_fit: infinity": (lambda nam: nam.partial_fit(INF, Y), HAS_INF),
@@ -390,3 +391,85 @@ def test_weights_that_float32_cannot_hold_are_none(estimator):
     faint = model.fit(X.astype(np.float32), Y, weight).predict_proba(X)
     none = model.fit(X.astype(np.float32), Y, weight.round()).predict_proba(X)
     np.testing.assert_array_equal(faint, none)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.float64])
+@pytest.mark.parametrize("estimator", [GrowingNAMClassifier, GrowingMLPClassifier])
+def test_labels_that_float64_cannot_tell_apart(estimator, dtype):
+    """numpy compares int64 with uint64 as float64, where 2**53 + 1 is 2**53."""
+    classes = np.array([2**53, 2**53 + 1, 2**53 + 2])
+    y = classes[np.arange(N_ROWS) % 3]
+    model = estimator(max_iter=1, random_state=0).fit(X, y)
+    # A float is never 2**53 + 1; these rows are of the others.
+    rows = y != 2**53 + 1 if dtype is np.float64 else np.full(N_ROWS, True)
+    _, numbers, _ = model._encode(X[rows], y[rows].astype(dtype), None)
+    np.testing.assert_array_equal(numbers, (np.arange(N_ROWS) % 3)[rows])
+    with pytest.raises(ValueError, match=r"not seen in fit: \[.*9007199254740996"):
+        model.partial_fit(X, (y + 2).astype(dtype))
+
+
+def test_categories_are_learned_from_labels_as_they_are():
+    """The first `partial_fit` of a frame reads labels before they are encoded."""
+    classes = np.array([2**53, 2**53 + 1, 2**53 + 2])
+    X = pd.DataFrame({"town": list("abc") * 30})
+    y = np.tile(classes[[1, 0, 2]], 30)
+    expected, found = (
+        clone(small_nam(regions="features")).partial_fit(X, labels, classes=classes)
+        for labels in (y, y.astype(np.uint64))
+    )
+    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+
+
+BEYOND = {"f4": [1e39, -1e39, 1e300], "f8": []}
+
+
+@pytest.mark.parametrize("dtype", BEYOND)
+@pytest.mark.parametrize(
+    "estimator", [GrowingNAMClassifier, GrowingNAMRegressor, GrowingMLPClassifier,
+                  GrowingMLPRegressor, ElectionTransferClassifier],
+)  # fmt: skip
+def test_inputs_beyond_the_dtype_of_the_model(estimator, dtype):
+    """Checked in float64 and then converted, they were infinite in a float32 model."""
+    rng = np.random.RandomState(0)
+    pixels = rng.uniform(0, 1, size=(300, 16)).astype(dtype)
+    y = (pixels[:, 0] + pixels[:, 5] > 1).astype(int)
+    patches = {"regions": ImagePatches((1, 4, 4), 2, 2)}
+    if estimator is ElectionTransferClassifier:
+        nam = GrowingNAMClassifier(**patches, max_iter=2, random_state=0).fit(pixels, y)
+        model = ElectionTransferClassifier(nam, **patches, n_branches=3, random_state=0)
+    elif estimator in (GrowingMLPClassifier, GrowingMLPRegressor):
+        model = estimator(max_iter=2, random_state=0)
+    else:
+        model = estimator(**patches, max_iter=2, random_state=0)
+    model.fit(pixels, y)
+    before = model.predict(pixels)
+    more = (
+        {"n_neurons": 1} if hasattr(model, "hidden_layer_sizes_") else {"n_branches": 1}
+    )
+    for value in BEYOND[dtype]:
+        wrong = pixels.astype("f8")
+        wrong[7, 3] = value
+        match = re.escape(f"X holds {value:.3g}, a value too large for the float32")
+        with pytest.raises(ValueError, match=match):
+            model.predict(wrong)
+        with pytest.raises(ValueError, match=match):
+            model.partial_fit(wrong, y)
+        with pytest.raises(ValueError, match=match):
+            model.grow(wrong, y, **more)
+        np.testing.assert_array_equal(model.predict(pixels), before)
+    # What the dtype can hold is answered, however far it is from what was seen.
+    largest = np.finfo(dtype).max
+    far = np.array([[largest] * 16, [-largest] * 16, [largest, -largest] * 8, [0.5] * 16])
+    scores = getattr(model, "decision_function", model.predict)
+    found = scores(far.astype(dtype))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[3:], scores(far[3:].astype(dtype)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("estimator", [GrowingNAMClassifier, GrowingMLPRegressor])
+@pytest.mark.parametrize("verb", ["fit", "partial_fit", "grow"])
+def test_no_labels_at_all(estimator, verb):
+    model = estimator(max_iter=1, random_state=0).fit(X, Y)
+    more = [1] if verb == "grow" else []
+    with pytest.raises(ValueError, match="requires y to be passed, but the target y is"):
+        getattr(model, verb)(X[:2], None, *more)

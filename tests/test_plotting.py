@@ -1,5 +1,8 @@
 """Pictures: what is drawn, where, and with which words. The data has its own tests."""
 
+import warnings
+from time import process_time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
 from skgrow import GrowingMLPClassifier, GrowingNAMClassifier, ImagePatches
 from skgrow.plotting import GrowthDisplay, ImportanceDisplay, RegionDisplay, TermDisplay
+from skgrow.tables import RARE_ROWS
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
@@ -45,10 +49,13 @@ def test_every_term_can_be_drawn(nam):
     assert len(found) >= 6
     for term in found:
         display = TermDisplay.from_estimator(nam, FRAME, term["term"])
-        names = term["term"].split(" & ")
-        assert display.ax_.get_xlabel() == names[0]
-        if len(names) == 2:
-            assert display.ax_.get_ylabel() == names[1]
+        ax = display.ax_
+        labels = [ax.get_xlabel(), ax.get_ylabel()]
+        says = "adds to yes (logits)"
+        if term["term"] == "town":  # bars lie
+            assert labels == [says, "town"]
+        else:
+            assert labels == [*term["columns"], says][:2]
         display.figure_.canvas.draw()
 
 
@@ -62,11 +69,148 @@ def test_a_curve_shows_the_data_of_explain_global(nam):
     assert ax.get_ylabel() == "adds to yes (logits)"
 
 
+def bars(ax):
+    """Names and lengths of bars that lie, from top to bottom."""
+    order = np.argsort(-ax.get_yticks())
+    names = [ax.get_yticklabels()[i].get_text() for i in order]
+    lengths = {bar.get_y() + bar.get_height() / 2: bar.get_width() for bar in ax.patches}
+    return names, [lengths[place] for place in sorted(lengths, reverse=True)]
+
+
 def test_bars_are_named_by_their_categories(nam):
     ax = TermDisplay.from_estimator(nam, FRAME, "town").ax_
-    names = [label.get_text() for label in ax.get_xticklabels()]
+    names, lengths = bars(ax)
+    term = next(t for t in nam.explain_global(FRAME)["terms"] if t["term"] == "town")
+    expected = dict(zip(term["values"][0], term["contribution"], strict=True))
+    expected = {name[:23]: value for name, value in expected.items()}
     assert sorted(names) == ["Bern", "Rome", "a very long name of a t…"]
-    assert len(ax.patches) == 3
+    np.testing.assert_allclose(lengths, [expected[name[:23]] for name in names])
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def made_up_term(values, contribution, kind="category", n_values=None):
+    return {
+        "term": "size", "features": (0,), "columns": ("size",), "kinds": (kind,),
+        "values": [values], "n_values": (n_values or len(values),),
+        "weights": [np.full(len(values), 1 / len(values))],
+        "contribution": np.array(contribution), "error": None,
+    }  # fmt: skip
+
+
+def test_categories_with_an_order_are_drawn_in_it():
+    values, says = ["S", "M", "L", None], [0.1, 0.9, -1.0, 0.5]
+    names, lengths = bars(TermDisplay(made_up_term(values, says, "ordered")).plot().ax_)
+    assert names == ["S", "M", "L", "missing"]
+    np.testing.assert_allclose(lengths, says)
+    names, lengths = bars(TermDisplay(made_up_term(values, says)).plot().ax_)
+    assert names == ["M", "S", "L", "missing"]
+    np.testing.assert_allclose(lengths, [0.9, 0.1, -1.0, 0.5])
+
+
+def test_categories_that_are_numbers_have_bars():
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame({"level": pd.Categorical(rng.choice([1.5, 2.5, 10.0], 400))})
+    nam = GrowingNAMClassifier("features", curves=True, max_iter=2, random_state=0)
+    nam.fit(frame, frame["level"].astype(float) == 2.5)
+    names, lengths = bars(TermDisplay.from_estimator(nam, frame, "level").ax_)
+    assert names[0] == "2.5"
+    assert set(names) == {"1.5", "2.5", "10"}
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def test_values_that_would_look_alike_are_told_apart():
+    values = [1, "1", "missing", None, " ", "a rather long name of one"]
+    values += [
+        "a rather long name of the other",
+        "x" * 30 + "1" * 12,
+        "x" * 31 + "1" * 12,
+    ]
+    names, _ = bars(TermDisplay(made_up_term(values, -np.arange(9.0))).plot().ax_)
+    expected = ["1", "'1'", "'missing'", "' '", "a rather long name of o…"]
+    expected += ["a rather long name of t…", values[-2], values[-1], "missing"]
+    assert names == expected
+    importances = ImportanceDisplay(["z" * 60 + "1", "z" * 60 + "2"], np.ones(2)).plot()
+    labels = [label.get_text() for label in importances.ax_.get_yticklabels()]
+    assert len(set(labels)) == 2
+    assert max(map(len, labels)) == 48
+
+
+def test_a_pair_is_drawn_beside_the_names_of_its_columns():
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(rng.uniform(size=(400, 2)), columns=["salt & pepper", "oil"])
+    y = (frame["oil"] > 0.5) ^ (frame["salt & pepper"] > 0.5)
+    nam = GrowingNAMClassifier([[0, 1]], max_iter=2, random_state=0).fit(frame, y)
+    [name] = nam.term_names_
+    assert name == "salt & pepper & oil"
+    for term in (name, ("oil", "salt & pepper"), (0, 1)):
+        ax = TermDisplay.from_estimator(nam, frame, term).ax_
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("salt & pepper", "oil")
+
+
+def test_a_map_has_categories_that_act_alike_side_by_side():
+    first, second = list("abcdef"), [*"uvwxyz", None]
+    up = np.array([1, -1, 1, -1, 1, -1.0])
+    shape = np.outer(up, [1, 1, -1, -1, 1, -1, 0.5])
+    term = {
+        "term": "one & two", "features": (0, 1), "columns": ("one", "two"),
+        "kinds": ("category", "category"), "values": [first, second],
+        "n_values": (6, 6), "weights": [np.full(6, 1 / 6), np.full(7, 1 / 7)],
+        "contribution": shape, "error": None,
+    }  # fmt: skip
+    ax = TermDisplay(term).plot().ax_
+    across = [label.get_text() for label in ax.get_xticklabels()]
+    upward = [label.get_text() for label in ax.get_yticklabels()]
+    assert {frozenset(across[:3]), frozenset(across[3:])} == {
+        frozenset("ace"), frozenset("bdf"),
+    }  # fmt: skip
+    assert upward[-1] == "missing"
+    assert {frozenset(upward[:3]), frozenset(upward[3:6])} == {
+        frozenset("uvy"), frozenset("wxz"),
+    }  # fmt: skip
+    rows = [second.index(None if name == "missing" else name) for name in upward]
+    columns = [first.index(name) for name in across]
+    np.testing.assert_array_equal(
+        ax.images[0].get_array(), shape[np.ix_(columns, rows)].T
+    )
+    ordered = TermDisplay({**term, "kinds": ("ordered", "ordered")}).plot().ax_
+    assert [label.get_text() for label in ordered.get_xticklabels()] == first
+
+
+def test_a_column_of_many_categories_shows_the_most_frequent_and_says_so():
+    """In two seconds, whatever the other columns hold; `test_explaining` has memory."""
+    rng = np.random.RandomState(0)
+    n_rows = 2500
+    frame = pd.DataFrame(
+        {
+            "town": [f"t{i}" for i in (rng.exponential(25, n_rows)).astype(int)],
+            "id": [f"{i:05d}" for i in rng.permutation(n_rows)],
+            "size": rng.uniform(size=n_rows),
+        }
+    )
+    y = ((frame["town"] < "t2") ^ (frame["size"] > 0.5)).to_numpy()
+    pairs = [[0, 1], [1, 2], [2, 0]]
+    nam = GrowingNAMClassifier(pairs, curves=True, max_iter=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the numbers of the rows are left out
+        nam.fit(frame, y)
+    for name in nam.term_names_:
+        start = process_time()
+        TermDisplay.from_estimator(nam, frame, name).figure_.canvas.draw()
+        assert process_time() - start < 2
+    for term, axis in (("town", "y"), ("town & size", "x")):
+        ax = TermDisplay.from_estimator(nam, frame, term).ax_
+        name, note = getattr(ax, f"get_{axis}label")().split("\n")
+        assert name == "town"
+        assert note.startswith("(40 of ")
+        assert note.endswith(" values, the most frequent)")
+        labels = getattr(ax, f"get_{axis}ticklabels")()
+        assert "t0" in [label.get_text() for label in labels]
+        assert len(labels) == 40
+    ax = TermDisplay.from_estimator(nam, frame, "town", max_categories=5).ax_
+    town = frame["town"]
+    rare = town.value_counts().loc[lambda counts: counts < RARE_ROWS].index
+    pooled = town.where(~town.isin(rare), f"{len(rare)} rare values")
+    assert set(bars(ax)[0]) == set(pooled.value_counts().index[:5])
 
 
 def test_a_map_is_symmetric_around_zero(nam):
@@ -74,6 +218,7 @@ def test_a_map_is_symmetric_around_zero(nam):
     low, high = ax.images[0].get_clim()
     assert low == -high
     assert ax.get_xticklabels()[-1].get_text() == "missing"
+    assert len(ax.get_yticklabels()) == 3
 
 
 def test_users_axes_are_drawn_on(nam):

@@ -387,3 +387,27 @@ def test_periodic_growth_ends_for_good():
     assert when.due([5, 4, 3.0], [1])
     assert not when.due([5, 4, 4, 4.0], [1])
     assert not when.due([5, 4, 4, 4, 1.0], [1])  # too late
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("how", HOW.values())
+def test_new_parts_of_a_row_of_weight_two_and_of_the_row_twice_are_alike(how, n_classes):
+    """The gradients of two outputs are equally large, and rounding must not choose."""
+    n_different = 0
+    for seed in range(8):
+        data = rows(n_classes, n=80, seed=seed)
+        repeated = np.concatenate([np.arange(80), np.arange(40)])
+        weight = 1.0 + (np.arange(80) < 40)
+        looks = [
+            probe(Rows.of(data.X.numpy(), data.y.numpy(), weight, "cpu"), seed),
+            probe(data.take(repeated), seed),
+        ]
+        net = trained((12, 5, 5, n_classes), data, n_passes=2)
+        if how is NeST:
+            net = NeST().begin(net, np.random.RandomState(0))
+        one, two = (how().start(net, 1, 2, look) for look in looks)
+        n_different += not all(
+            np.allclose(a.weight[0], b.weight[0], atol=1e-9)
+            for a, b in zip(one.layers, two.layers, strict=True)
+        )
+    assert n_different == 0

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.base import clone
-from sklearn.exceptions import DataConversionWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 from skgrow import (
     ElectionTransferClassifier,
@@ -24,6 +24,7 @@ from skgrow import (
     GrowingNAMClassifier,
     GrowingNAMRegressor,
     GrowthStoppedWarning,
+    ImagePatches,
 )
 from skgrow.persistence import digest
 from skgrow.policies import Periodic
@@ -31,9 +32,23 @@ from skgrow.policies import Periodic
 N_ROWS = 60
 # What each fitted model grows by.
 FITTED = {"nam": {"n_branches": 2}, "vote": {"n_branches": 2}, "dense": {"n_neurons": 2},
-          "dense number": {"n_layers": 1}}  # fmt: skip
+          "dense number": {"n_layers": 1}, "pixels": {"n_branches": 2},
+          "pixel number": {"n_branches": 2}, "pixel vote": {"n_branches": 2}}  # fmt: skip
+PIXELS = [kind for kind in FITTED if kind.startswith("pixel")]  # of float32
 EXTREMES = [0.0, -0.0, 1.0, -1.0, 1e300, -1e300, 5e-324, 1e-310, 2.0**53, np.pi]
 WRONG = [np.nan, np.inf, -np.inf]
+# Whole columns, out of normal and uniform numbers and the largest number of the dtype.
+COLUMNS = {
+    "tiny": lambda x, u, most: x * 1e-308,
+    "tiny in float32": lambda x, u, most: x * 1e-38,
+    "subnormal": lambda x, u, most: np.round(3 * x) * 5e-324,
+    "subnormal in float32": lambda x, u, most: np.round(3 * x) * 1.4e-45,
+    "p-values": lambda x, u, most: np.exp(-745 * u),
+    "huge": lambda x, u, most: (2 * u - 1) * most,
+    "two ends": lambda x, u, most: np.where(u > 0.5, most, -most),
+    "one huge": lambda x, u, most: np.where(u == u.max(), most, x),
+    "one huge among tiny": lambda x, u, most: np.where(u == u.max(), most, x * 1e-308),
+}
 
 
 @cache
@@ -60,12 +75,33 @@ def fitted():
     deep = GrowingMLPRegressor((3,), how="autogrow", random_state=0, **often)
     deep.fit(X, X[:, 0])
     return {
-        "nam": nam, "vote": vote, "number": number, "dense": dense, "dense number": deep
+        "nam": nam, "vote": vote, "number": number, "dense": dense, "dense number": deep,
+        **fitted_to_pixels(X.astype(np.float32), y),
     }  # fmt: skip
+
+
+def fitted_to_pixels(X, y):
+    patches = ImagePatches((1, 1, 3), patch_size=1, stride=1)
+    small = {"round_size": 2, "n_verified": 20, "random_state": 0}
+    nam, number = (
+        estimator(patches, hidden_layer_sizes=(3,), max_iter=2, **small)
+        for estimator in (GrowingNAMClassifier, GrowingNAMRegressor)
+    )
+    vote = ElectionTransferClassifier(nam.fit(X, y), patches, n_branches=2, **small)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GrowthStoppedWarning)
+        vote.fit(X, X[:, 0] > 0)
+    return {"pixels": nam, "pixel number": number.fit(X, X[:, 0]), "pixel vote": vote}
 
 
 def answers(model, X):
     return getattr(model, "decision_function", model.predict)(X)
+
+
+def extreme_column(kind, dtype, n_rows, seed):
+    rng = np.random.RandomState(seed)
+    x, u = rng.randn(n_rows), rng.uniform(size=n_rows)
+    return COLUMNS[kind](x, u, float(np.finfo(dtype).max))
 
 
 @st.composite
@@ -78,8 +114,13 @@ def values(draw, n_rows):
     X = np.random.RandomState(seed).randn(n_rows, 3) * draw(
         st.sampled_from([1e-30, 1.0, 50.0])
     )
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         X = X.astype(dtype)
+        if X.dtype.kind == "f":
+            for j in range(3):
+                kind = draw(st.sampled_from([None, *COLUMNS]))
+                if kind is not None:
+                    X[:, j] = extreme_column(kind, X.dtype, n_rows, seed + j)
         for place in draw(st.lists(st.integers(0, 3 * n_rows - 1), max_size=6)):
             few = EXTREMES if draw(st.integers(0, 9)) else WRONG
             value = draw(st.sampled_from(few))
@@ -184,7 +225,9 @@ def weights(draw, n_rows=N_ROWS):
 def quiet(verb, *args, **kwargs):
     """The result, or the error when it is one that speaks to the user."""
     with warnings.catch_warnings():
-        for category in (GrowthStoppedWarning, DataConversionWarning):
+        for category in (
+            GrowthStoppedWarning, DataConversionWarning, ConvergenceWarning
+        ):  # fmt: skip
             warnings.simplefilter("ignore", category)
         # scikit-learn's own, of names that differ, of many labels, of sums with inf.
         for message in ("feature names", "number of unique classes", "encountered in"):
@@ -269,9 +312,55 @@ def test_predict(kind, X):
     )
 )  # fmt: skip
 def test_predictions_of_a_row_do_not_depend_on_the_others(kind, X):
-    model = fitted()[kind]
+    model, close = fitted()[kind], {"rtol": 1e-9, "atol": 1e-12}
+    if kind in PIXELS:
+        most = np.finfo(np.float32).max
+        X, close = X.clip(-most, most), {"rtol": 1e-4, "atol": 1e-3}
     whole = answers(model, X)
     assert np.isfinite(whole).all()
     rows = [answers(model, X[i : i + 1])[0] for i in range(len(X))]
-    np.testing.assert_allclose(rows, whole, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(rows, whole, **close)
     np.testing.assert_array_equal(answers(model, np.asfortranarray(X)), answers(model, X))
+
+
+# scikit-learn's own, as above.
+@pytest.mark.filterwarnings("ignore:.*encountered in (reduce|accumulate):RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("kind", [*FITTED, "number"])
+def test_whole_extreme_columns_are_learned_and_answered(kind, column, dtype):
+    """No error, for all of it are numbers; and nothing but numbers comes back."""
+    with np.errstate(under="ignore"):
+        X = np.column_stack(
+            [extreme_column(column, dtype, N_ROWS, seed) for seed in range(3)]
+        ).astype(dtype)
+    y = np.arange(N_ROWS) % 2
+    model = clone(fitted()[kind])
+    verbs = [("fit", {})] if kind == "number" else [
+        ("fit", {}), ("partial_fit", {}), ("grow", FITTED[kind])
+    ]  # fmt: skip
+    for verb, more in verbs:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GrowthStoppedWarning)
+            try:
+                getattr(model, verb)(X, y, **more)
+            except ValueError as error:
+                if "too small to test anything" not in str(error):
+                    raise
+        found = answers(model, X)
+        assert np.isfinite(found).all()
+        assert np.isfinite(answers(model, -X[::-1])).all()
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_the_unit_of_a_column_does_not_matter(column, size):
+    """By powers of two: nothing is rounded, where nothing is subnormal."""
+    X = extreme_column(column, np.float32, N_ROWS, 0)[:, None]
+    X = np.round(X / 2.0**-149) * 2.0**-149  # as float32 could hold it
+    y = np.arange(N_ROWS) % 2
+    model = GrowingNAMClassifier(max_iter=1, curves=True, random_state=0)
+    expected = clone(model).fit(X, y).predict_proba(X)
+    unit = 2.0 ** np.round(np.log2(size))
+    found = clone(model).fit(X * unit, y).predict_proba(X * unit)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -132,10 +133,57 @@ def test_the_unit_of_the_target_does_not_matter(diabetic, scale, shift):
     np.testing.assert_allclose(found, one.predict(X), rtol=1e-3)
 
 
-def test_a_constant_target_is_predicted():
+REGRESSORS = [
+    GrowingNAMRegressor(max_iter=2, random_state=0),
+    GrowingMLPRegressor(max_iter=4, random_state=0),
+    GrowingMLPRegressor(how="random", max_iter=4, random_state=0),
+    GrowingMLPRegressor(how="autogrow", max_iter=4, random_state=0),
+]
+
+
+@pytest.mark.parametrize("value", [0.0, 7.5, 1e-6, -1e-300, 1e300])
+@pytest.mark.parametrize("estimator", REGRESSORS)
+def test_a_constant_target_is_predicted(estimator, value, tmp_path):
     X = np.random.RandomState(0).randn(100, 3)
-    nam = GrowingNAMRegressor(max_iter=2, random_state=0).fit(X, np.full(100, 7.5))
-    np.testing.assert_allclose(nam.predict(X), 7.5, atol=0.5)
+    model = clone(estimator).fit(X, np.full(100, value), np.arange(100))
+    np.testing.assert_array_equal(model.predict(X), np.full(100, value))
+    model.partial_fit(X, np.full(100, value))
+    skgrow.save(model, tmp_path / "model")
+    found = skgrow.load(tmp_path / "model").predict(X + 1)
+    np.testing.assert_array_equal(found, np.full(100, value))
+
+
+@pytest.mark.parametrize("estimator", REGRESSORS)
+def test_a_target_that_varies_after_it_was_constant_is_learned(estimator):
+    """As in the first rows of a sorted table, or of many zeros."""
+    X = np.random.RandomState(0).randn(200, 3)
+    y = 1e6 * (1 + X[:, 0])
+    model = clone(estimator).set_params(learning_rate_init=0.005, batch_size=20)
+    model.partial_fit(X, np.full(200, 1e6))
+    grown = clone(model).partial_fit(X, np.full(200, 1e6))
+    for _ in range(100):
+        model.partial_fit(X, y)
+    assert model.score(X, y) > 0.9
+    spread = model._target
+    assert model.partial_fit(X, 1000 * y)._target == spread  # that of the first rows
+    more = {"n_layers": 1} if estimator.get_params().get("how") == "autogrow" else {}
+    if not more:
+        name = "n_branches" if isinstance(model, GrowingNAMRegressor) else "n_neurons"
+        more = {name: 1}
+    np.testing.assert_array_equal(grown.predict(X), np.full(200, 1e6))
+    grown.set_params(**({"n_verified": 40} if "n_branches" in more else {}))
+    assert np.abs(grown.grow(X, y, **more).predict(X) - 1e6).max() < 1e7
+
+
+@pytest.mark.parametrize("estimator", [GrowingNAMRegressor, GrowingMLPRegressor])
+def test_targets_too_small_for_the_dtype_of_the_rows_are_refused(estimator):
+    """float32 would hold 0 instead."""
+    X = np.random.RandomState(0).randn(80, 2)
+    model = estimator(max_iter=2, random_state=0)
+    for y in (1e-50 * X[:, 0], np.full(80, 1e-50)):
+        with pytest.raises(ValueError, match=r"which float32 cannot .* scale it"):
+            model.fit(X.astype(np.float32), y)
+        assert np.abs(model.fit(X, y).predict(X)).max() < 1e-48
 
 
 def test_saved_and_loaded_predicts_to_the_bit(grown, tmp_path):
@@ -165,6 +213,60 @@ def test_targets_that_are_no_numbers_are_refused(wrong):
     X = np.random.RandomState(0).randn(100, 3)
     with pytest.raises(ValueError, match=r"could not convert|NaN|infinity|string"):
         GrowingNAMRegressor().fit(X, wrong)
+
+
+WRONG_TARGETS = {
+    "None": ([None, 1.0], "Input y contains NaN"),
+    "objects": (np.array([np.nan, 1.0], dtype=object), "Input y contains NaN"),
+    "NA": (pd.Series([pd.NA, 1.0], dtype="Float64"), "Input y contains NaN"),
+    "frame": (pd.DataFrame({"y": [None, 1.0]}, dtype=object), "Input y contains NaN"),
+    "no number": (np.array(["abc", 1.0], dtype=object), "y holds .*'abc'"),
+    "integer": (np.array([10**400, 1.0], dtype=object), "y holds .*int too large"),
+    "long double": (np.array([1, 1]) * np.longdouble("1e400"), "infinity .*float64"),
+}
+if np.finfo(np.longdouble).max == np.finfo(np.float64).max:
+    del WRONG_TARGETS["long double"]
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+@pytest.mark.parametrize("wrong", WRONG_TARGETS)
+@pytest.mark.parametrize("frame", [False, True])
+@pytest.mark.parametrize("estimator", [GrowingNAMRegressor, GrowingMLPRegressor])
+def test_targets_are_checked_as_the_numbers_that_they_become(estimator, frame, wrong):
+    """scikit-learn checks objects and long doubles before it converts them."""
+    X = np.random.RandomState(0).randn(100, 2)
+    X = pd.DataFrame({"a": X[:, 0], "b": X[:, 1]}) if frame else X
+    y, match = WRONG_TARGETS[wrong]
+    if isinstance(y, list):
+        y = y * 50
+    else:
+        y = pd.concat([y] * 50) if hasattr(y, "index") else np.tile(y, 50)
+    fresh = estimator(max_iter=1, random_state=0)
+    for verb in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match=match):
+            getattr(fresh, verb)(X, y)
+    model = clone(fresh).fit(X, np.arange(100.0))
+    before = model.predict(X)
+    more = {"n_branches": 1} if estimator is GrowingNAMRegressor else {"n_neurons": 1}
+    for verb, others in (("fit", {}), ("partial_fit", {}), ("grow", more)):
+        with pytest.raises(ValueError, match=match):
+            getattr(model, verb)(X, y, **others)
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+def test_a_warm_start_trains_nothing():
+    X = np.random.RandomState(0).uniform(-1, 1, size=(900, 4))
+    y = X[:, 0] * X[:, 1] + X[:, 2] * X[:, 3]
+    nam = GrowingNAMRegressor(
+        [[0, 1]], grow_regions="pairs", n_verified=50, max_iter=20, warm_start=True,
+        round_size=2, random_state=0,
+    )  # fmt: skip
+    bank = nam.fit(X, y).bank_
+    nam.set_params(n_branches=2).fit(X, y)
+    assert nam.bank_ is bank
+    assert (nam.n_iter_, nam.n_branches_) == (20, 2)
+    with pytest.raises(ValueError, match="n_branches=1 must be larger than or equal"):
+        nam.set_params(n_branches=1).fit(X, y)
 
 
 @pytest.mark.parametrize("estimator", [GrowingNAMRegressor, GrowingMLPRegressor])
@@ -212,3 +314,21 @@ def test_a_row_counts_by_its_error():
     membership = SQUARED_ERROR.residual(logits, y, np.ones(4)).membership
     np.testing.assert_allclose(membership.sum(), 4)
     np.testing.assert_allclose(membership[:, 1] / membership.sum(), [0.2, 0, 0.1, 0])
+
+
+def test_many_columns_and_few_rows_do_no_harm():
+    """1,200 branches move the score by hundreds of deviations at each step."""
+    X = np.random.RandomState(0).randn(40, 600)
+    nam = GrowingNAMRegressor(random_state=0).fit(X, X[:, 0])
+    assert nam.score(X, X[:, 0]) > 0.99
+
+
+def test_training_that_diverges_is_told():
+    X = np.random.RandomState(0).randn(40, 4)
+    nam = GrowingNAMRegressor(
+        "features", curves=False, learning_rate_init=1e3, max_iter=10, random_state=0
+    )
+    for verb in (nam.fit, nam.partial_fit):
+        with pytest.warns(ConvergenceWarning, match="diverged.*Lower learning_rate_init"):
+            verb(X, X[:, 0])
+        assert nam.score(X, X[:, 0]) > -0.1

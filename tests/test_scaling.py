@@ -47,6 +47,28 @@ def test_huge_pixels_do_not_overflow():
     np.testing.assert_array_equal(fit_pixels(X).transform(X), [[-0.5], [0.5]])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pixels_of_all_that_the_dtype_holds(dtype):
+    most = np.finfo(dtype).max
+    X = np.array([[-most], [0], [most]], dtype=dtype)
+    np.testing.assert_array_equal(fit_pixels(X).transform(X), [[-1], [0], [1]])
+    narrow = fit_pixels(np.array([[0], [1e-30]], dtype=dtype))
+    np.testing.assert_array_equal(narrow.transform(X), [[-1e6], [-0.5], [1e6]])
+
+
+@pytest.mark.parametrize("size", [2.0**-1022, 5e-324])
+def test_tiny_pixels_are_no_constant(size):
+    X = size * np.array([[0.0], [2.0], [4.0]])
+    np.testing.assert_array_equal(fit_pixels(X).transform(X), [[-0.5], [0], [0.5]])
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-300, 1e300])
+def test_tables_in_any_unit_fill_the_box(size):
+    X = size * np.arange(300.0)[:, None]
+    expected = fit_table(np.arange(300.0)[:, None]).transform(np.arange(300.0)[:, None])
+    np.testing.assert_allclose(fit_table(X).transform(X), expected, rtol=1e-9)
+
+
 def test_quantiles_fill_the_box_whatever_the_distribution():
     rng = np.random.RandomState(0)
     X = np.exp(3 * rng.normal(size=(4000, 1)))

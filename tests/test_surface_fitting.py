@@ -18,19 +18,19 @@ from skgrow import (
 from skgrow.curve_fitting import fit_curves
 from skgrow.cuts import QuarterStep
 from skgrow.losses import CROSS_ENTROPY
-from skgrow.scaling import fit_scaler
+from skgrow.scaling import QuantileScaler, fit_scaler
 from skgrow.surface_fitting import (
     KNEE,
     MAX_SURFACES,
     RIDGE,
     _Attempt,
     _best,
-    _mean,
     _Penalty,
     _Problem,
     _Rows,
     fit_surfaces,
 )
+from skgrow.surface_mean import mean_surfaces
 from skgrow.surfaces import Surfaces
 
 
@@ -93,7 +93,7 @@ def small_problem(n_classes):
     X[rng.rand(150) < 0.1, 0] = np.nan
     y = rng.randint(n_classes, size=150)
     weight = rng.uniform(0.5, 2, size=150)
-    rows = _Rows(X, y, weight, np.array([False, True, False]), CROSS_ENTROPY, None)
+    rows = _Rows(X, X, y, weight, np.array([False, True, False]), CROSS_ENTROPY, None)
     pairs = np.array([[0, 1], [0, 2]])
     surfaces = Surfaces.flat(pairs, X, weight, n_classes, n_bins=8)
     logits = rng.randn(150, n_classes)
@@ -255,17 +255,16 @@ def test_each_surface_has_mean_zero_over_the_rows():
 def test_a_pair_speaks_as_loud_as_replicas_choose_it():
     X, dark = jagged(200)
     ones = np.ones(200)
-    rows = _Rows(X, dark, ones, np.zeros(4, dtype=bool), CROSS_ENTROPY, None)
+    rows = _Rows(X, X, dark, ones, np.zeros(4, dtype=bool), CROSS_ENTROPY, None)
     attempts = []
     for pairs in ([[0, 1], [0, 2]], [[0, 2], [1, 3]], [[0, 2]]):
         flat = Surfaces.flat(np.array(pairs), X, ones, 2, n_bins=8)
         grids = np.random.RandomState(len(attempts)).randn(len(flat.values), 1)
-        attempts.append(_Attempt(flat.pairs, grids, 1.0))
-    attempts.append(_Attempt(np.zeros((0, 2), int), None, 0.0))
-    surfaces, level = _mean(rows, attempts, 8, 2)
+        attempts.append(_Attempt(flat.pairs, flat, None, grids))
+    surfaces, level = mean_surfaces(rows, attempts, 4, 8, 2)  # one replica has none
     assert surfaces.pairs.tolist() == [[0, 1], [0, 2], [1, 3]]
     taken = 0
-    first, second, third = (a.values[:, 0] for a in attempts[:3])
+    first, second, third = (a.values[:, 0] for a in attempts)
     sizes = [np.prod(surfaces.grid(number)) for number in range(3)]
     shared = first[sizes[0] :] + second[: sizes[1]] + third
     for number, said in enumerate([first[: sizes[0]], shared, second[sizes[1] :]]):
@@ -275,6 +274,33 @@ def test_a_pair_speaks_as_loud_as_replicas_choose_it():
         np.testing.assert_allclose(np.diff(found), np.diff(wanted), atol=1e-12)
         taken += wanted[0] - found[0]
     np.testing.assert_allclose(taken, level[1], atol=1e-12)
+
+
+def test_the_mean_has_every_category_where_its_replicas_have_it():
+    """Two replicas with four categories in other orders, in two bins and in four."""
+    codes = np.array([[code, number] for code in range(4) for number in (0.0, 1)] * 5)
+    codes[:, 0] = np.roll(codes[:, 0], 3)
+    ones, categorical = np.ones(len(codes)), np.array([True, False])
+    rows = _Rows(codes, codes, ones, ones, categorical, CROSS_ENTROPY, None)
+    orders, fitted, wanted = [[2, 0, 3, 1], [0, 1, 2, 3]], [], np.zeros((4, 2))
+    for order, n_bins in zip(orders, (2, 4), strict=True):
+        positions = np.argsort(order) / 4.0  # of the codes
+        start = np.array([0, 4, 4])
+        scaler = QuantileScaler(np.zeros((2, 2)), np.zeros(2), start, positions)
+        own = Surfaces.flat(
+            np.array([[0, 1]]), scaler.ordered(codes), ones, 2, n_bins=n_bins
+        )
+        values = np.random.RandomState(n_bins).randn(len(own.values), 1)
+        fitted.append(_Attempt(own.pairs, own, scaler, values))
+        both = replace(own, values=values @ np.array([[-0.5, 0.5]]))
+        grid = [[code, number] for code in range(4) for number in (0.0, 1)]
+        terms = both.terms(scaler.ordered(np.array(grid)))[:, 0, 1]
+        wanted += terms.reshape(4, 2) / 2
+    surfaces, level = mean_surfaces(rows, fitted, 2, 4, 2)
+    assert surfaces.grid(0) == (5, 3)
+    found = surfaces.values[:, 1].reshape(5, 3)
+    np.testing.assert_allclose(found[:4, :2], wanted - level[1], atol=1e-12)
+    np.testing.assert_allclose(found[4], found[:4].mean(axis=0), atol=1e-12)
 
 
 def test_result_does_not_depend_on_workers():

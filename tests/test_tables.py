@@ -14,11 +14,12 @@ import skgrow
 from skgrow import (
     ElectionTransferClassifier,
     GrowingNAMClassifier,
+    IgnoredColumnWarning,
     ImagePatches,
     UnseenCategoryWarning,
 )
 from skgrow.scaling import MISSING, fit_scaler
-from skgrow.tables import Table
+from skgrow.tables import RARE_ROWS, Table
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
@@ -118,26 +119,52 @@ def test_a_gap_where_fit_saw_none_is_the_median(fitted):
     )
 
 
-def test_codes_follow_the_share_of_the_classes():
-    town = ["a"] * 50 + ["b"] * 50 + ["c"] * 50 + [None] * 5
-    y = np.array([1] * 50 + [0] * 50 + [0, 1] * 25 + [0] * 5)
-    frame = pd.DataFrame({"town": town})
-    table = Table.of(frame, y, np.ones(len(y)))
-    assert sorted([table.categories[0].tolist()[i] for i in (0, 2)]) == ["a", "b"]
-    assert table.categories[0][1] == "c"
+def test_codes_know_nothing_of_the_target():
+    frame = pd.DataFrame({"town": ["b"] * 50 + ["a"] * 50 + ["c"] * 50 + [None] * 5})
+    table = Table.of(frame)
+    assert table.categories[0].tolist() == ["a", "b", "c"]
     codes = table.transform(frame)[:, 0]
     assert np.isnan(codes[150:]).all()
-    assert set(codes[:150]) == {0.0, 1.0, 2.0}
+    np.testing.assert_array_equal(codes[:150], np.repeat([1, 0, 2], 50))
 
 
-def test_weights_count_as_rows_in_the_codes():
-    rng = np.random.RandomState(0)
-    value, y, times = (rng.randint(k, size=60) for k in (6, 3, 4))
-    frame = pd.DataFrame({"a": [f"v{v}" for v in value]})
-    every = np.repeat(np.arange(60), times)
-    weighted = Table.of(frame, y, times.astype(float))
-    repeated = Table.of(frame.iloc[every], y[every], np.ones(len(every)))
-    assert weighted.categories[0].tolist() == repeated.categories[0].tolist()
+def test_rare_values_are_pooled():
+    often = [f"v{v:02d}" for v in range(20)]
+    rare = ["x", "x", "y", "z"]
+    frame = pd.DataFrame({"value": often * RARE_ROWS + rare})
+    table = Table.of(frame)
+    assert table.categories[0].tolist() == often
+    assert table.rare[0].tolist() == ["x", "y", "z"]
+    assert table.n_codes.tolist() == [21]
+    assert table.labels[0][-1] == "3 rare values"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # rare values are no unseen ones
+        codes = table.transform(frame)[:, 0]
+    np.testing.assert_array_equal(codes, [*range(20)] * RARE_ROWS + [20] * 4)
+    single = Table.of(pd.DataFrame({"value": often * RARE_ROWS + ["x"]}))
+    assert single.categories[0].tolist() == [*often, "x"]  # alone, it is what it is
+    few = pd.DataFrame({"value": ["a"] * 50 + ["b"] * 2})
+    assert Table.of(few).categories[0].tolist() == ["a", "b"]
+
+
+def test_a_column_is_left_out_where_its_values_hardly_repeat():
+    names = [f"person {i}" for i in range(300)]
+    frame = pd.DataFrame(
+        {
+            "name": names,
+            "pair": names[:150] * 2,
+            "nickname": [None] * 250 + names[:50],
+            "mostly": ["none"] * 100 + names[:200],  # "none" or not may matter
+            "constant": ["x"] * 300,
+        }
+    )
+    with pytest.warns(
+        IgnoredColumnWarning, match=r"'name', 'pair', 'nickname'\."
+    ) as told:
+        table = Table.of(frame)
+    assert len(told) == 1
+    assert table.n_codes.tolist() == [0, 0, 0, 2, 1]
+    assert not table.transform(frame)[:, :3].any()
 
 
 def test_numbers_alone_are_read_as_an_array():
@@ -146,8 +173,7 @@ def test_numbers_alone_are_read_as_an_array():
     nam = small().fit(frame.astype(np.float32), y)
     assert nam._table is None
     assert nam.bank_.dtype == np.float32
-    with pytest.raises(ValueError, match="contains NaN"):
-        nam.predict(frame.assign(a=np.nan))
+    np.testing.assert_array_equal(nam.predict(frame.assign(a=np.nan)), y)
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
@@ -222,7 +248,7 @@ def test_wrong_frames_leave_the_model_as_it_was(fitted):
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame.rename(columns={"age": "years"}))
     with pytest.raises(ValueError, match="pass a frame with the same columns"):
-        model.predict(frame.to_numpy())
+        model.predict(frame[["age"] * 5].to_numpy())
     with pytest.raises(TypeError, match="is of type datetime64"):
         model.fit(frame.assign(age=pd.Timestamp("2026-01-01")), FRESH_Y)
     with pytest.raises(ValueError, match="only a table may have"):

@@ -9,7 +9,7 @@ from scipy.optimize import approx_fprime
 from scipy.special import log_softmax
 
 from skgrow.bank import BranchBank
-from skgrow.training import TrainingData, TrainingPlan, train_bank
+from skgrow.training import TrainingData, TrainingPlan, _usable, train_bank
 
 REGIONS = np.array([[0, 1], [1, 2], [3, 0]])
 PLAN = TrainingPlan(max_iter=15, batch_size=64, learning_rate=0.03)
@@ -233,3 +233,61 @@ def test_read_only_arrays_are_fine():
         array.setflags(write=False)
     np.testing.assert_array_equal(flat(train_bank(bank, data, PLAN)[0]), expected)
     train_bank(bank, data, replace(PLAN, max_iter=1), validation=data)
+
+
+def louder(bank, factor):
+    return replace(bank, weights=(*bank.weights[:-1], factor * bank.weights[-1]))
+
+
+@pytest.mark.parametrize("n_passes", [1, 15])
+@pytest.mark.parametrize("factor", [1e6, 1e300, np.nan])
+def test_branches_that_do_harm_are_told_and_scaled_down(factor, n_passes):
+    start, data = louder(fresh_bank(), 10), blob_data()
+    plan = replace(PLAN, max_iter=n_passes)
+    assert mean_loss(start, data) > np.log(3) + 0.1
+    with np.errstate(over="ignore", invalid="ignore"):
+        trained = louder(fresh_bank(), factor)
+        kept, problem = _usable(start, trained, data, plan, "cpu")
+    assert "training diverged: the loss of the training rows is" in problem
+    assert mean_loss(kept, data) < np.log(3) + 0.001
+    ratio = kept.weights[-1] / start.weights[-1]
+    assert 0.009 < ratio.min() <= 1
+    np.testing.assert_allclose(ratio, ratio.max())
+
+
+def test_branches_that_still_do_harm_are_scaled_down_after_all_passes():
+    start, data = louder(fresh_bank(), 20), blob_data()
+    trained = louder(fresh_bank(), 8)  # better than before, and worse than none
+    kept, problem = _usable(start, trained, data, PLAN, "cpu")
+    assert problem is None
+    assert mean_loss(kept, data) < np.log(3) + 0.001 < mean_loss(trained, data)
+    after_a_pass, problem = _usable(
+        start, trained, data, replace(PLAN, max_iter=1), "cpu"
+    )
+    assert (after_a_pass, problem) == (trained, None)
+
+
+@pytest.mark.parametrize("n_replicas", [1, 2])
+@pytest.mark.parametrize("learning_rate", [1e3, 1e30])
+def test_no_learning_rate_leaves_branches_that_do_harm(learning_rate, n_replicas):
+    bank, data = fresh_bank(), blob_data()
+    plan = replace(PLAN, learning_rate=learning_rate, one_cycle=False)
+    validation = None
+    if n_replicas == 2:
+        fold = np.arange(len(data.y)) % 2
+        data = replace(data, share=np.column_stack([fold, 1 - fold]).astype(np.float32))
+        bank, validation = bank.take([0, 1, 2, 0, 1, 2]), data
+    trained, _ = train_bank(bank, data, plan, validation=validation)
+    assert mean_loss(trained, data) < np.log(3) + 0.01
+    sound, record = train_bank(bank, data, PLAN, validation=validation)
+    assert record.problem is None
+    assert mean_loss(sound, data) < 0.8 * np.log(3)
+
+
+def test_full_batches_end_with_the_best_weights_that_any_pass_began_with():
+    """The loss of such a pass is that of the weights before its step, exactly."""
+    bank, data = fresh_bank(), blob_data()
+    plan = replace(FULL_BATCH, learning_rate=0.5, one_cycle=False, max_iter=30)
+    trained, record = train_bank(bank, data, plan)
+    assert record.loss_curve[-1] > min(record.loss_curve) + 0.01  # it goes up and down
+    assert mean_loss(trained, data) <= min(record.loss_curve) + plan.tol

@@ -266,6 +266,30 @@ class Network:
         grown = self.grown.take(grown)
         return replace(self, bank=bank, grown=grown, curves=curves, surfaces=surfaces)
 
+    def alone(self, term):
+        """One term of the network, a `Network` of inputs that are its columns.
+
+        Parameters
+        ----------
+        term : tuple of int
+            Columns, ascending.
+        """
+        base, grown = (
+            np.isin(regions, term).all(axis=1)
+            & np.all([(regions == j).any(axis=1) for j in term], axis=0)
+            for regions in (self.bank.regions, self.grown.uses.columns)
+        )
+        bank, grown = self.bank.take(base), self.grown.take(grown)
+        bank = replace(bank, regions=np.searchsorted(term, bank.regions))
+        columns = np.searchsorted(term, grown.uses.columns)
+        grown = replace(grown, uses=replace(grown.uses, columns=columns))
+        curves = surfaces = None
+        if self.curves is not None and len(term) == 1:
+            curves = self.curves.alone(term[0])
+        if self.surfaces is not None:
+            surfaces = self.surfaces.alone(term)
+        return Network(bank, grown, 0 * self.intercept, curves, surfaces)
+
     def logits(self, X, scaler, device="cpu", with_bank=True):
         """Logits of raw inputs `X` (n_samples, n_features), in chunks of rows."""
         logits = np.empty((len(X), len(self.intercept)), dtype=self.bank.dtype)

@@ -96,13 +96,13 @@ class NeST(BaseEstimator):
         mask = net.layers[i].connections.copy()
         size = np.where(mask, -1.0, np.abs(gradient)).ravel()
         n_joining = round(self.connect * int((~mask).sum()))
-        mask.flat[np.argsort(-size, kind="stable")[:n_joining]] = True
+        mask.flat[_largest(size, n_joining)] = True
         return keep_connections(net, i, mask)
 
     def _bridged(self, net, i, n_new, B, probe):
         draw, layer, reader = probe.random_state, net.layers[i], net.layers[i + 1]
         n_pairs = max(1, round(self.bridge * B.size))
-        pairs = np.argsort(-np.abs(B), axis=None, kind="stable")[:n_pairs]
+        pairs = _largest(np.abs(B), n_pairs)
         m, n = np.unravel_index(pairs, B.shape)
         s = np.sqrt(np.abs(B[m, n])) * draw.choice([-1.0, 1.0], size=(n_new, n_pairs))
         fan_in, fan_out = np.zeros((layer.n_in, n_new)), np.zeros((reader.n_out, n_new))
@@ -132,3 +132,13 @@ class NeST(BaseEstimator):
             pruned = keep_connections(pruned, i, mask)
         pruned = drop_idle_units(pruned)
         return pruned if pruned.n_parameters < net.n_parameters else None
+
+
+def _largest(size, n_largest):
+    """Places of the largest, of equal ones the first.
+
+    Gradients of the two outputs of a classifier are always equal, but for rounding.
+    """
+    grain = np.finfo(size.dtype).eps ** 0.5 * size.max(initial=0)
+    rounded = np.rint(size / grain) if grain else size
+    return np.argsort(-rounded, axis=None, kind="stable")[:n_largest]

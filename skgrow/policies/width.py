@@ -19,6 +19,8 @@ from skgrow.surgery import (
     split_units,
 )
 
+TIE = 1e-3  # entries of a direction that differ by less are equally large
+
 __all__ = ["SWE", "GradMax", "Net2Wider", "RandomStart", "ZeroPad"]
 
 
@@ -135,7 +137,9 @@ class GradMax(BaseEstimator):
         """See `RandomStart.start`."""
         M, reader = probe.missing_gradient(net, i), net.layers[i + 1]
         _, sigma, Vt = np.linalg.svd(M.astype(np.float64), full_matrices=False)
-        n_steep = min(n_new, int((sigma > 1e-9 * sigma.max(initial=0)).sum()))
+        # Below, a direction is what rounding has left: of two classes there is one only.
+        least = np.finfo(M.dtype).eps ** 0.5 * sigma.max(initial=0)
+        n_steep = min(n_new, int((sigma > least).sum()))
         fan_in, bias = random_units(n_new, len(M), probe.random_state, net.dtype)
         fan_in[:n_steep], bias[:n_steep] = 0, 0
         fan_out = np.zeros((reader.n_out, n_new))
@@ -145,8 +149,13 @@ class GradMax(BaseEstimator):
 
 
 def _one_sign(vectors):
-    """Rows whose largest entry is positive: a decomposition leaves the sign open."""
-    largest = np.abs(vectors).argmax(axis=1)
+    """Rows whose largest entry is positive: a decomposition leaves the sign open.
+
+    Of entries that are as large but for rounding the first one is: those of two classes
+    are always equal.
+    """
+    size = np.abs(vectors)
+    largest = (size >= (1 - TIE) * size.max(axis=1, keepdims=True)).argmax(axis=1)
     return vectors * np.sign(np.take_along_axis(vectors, largest[:, None], axis=1))
 
 

@@ -1,0 +1,31 @@
+"""Warnings that name the line of the user, however deep the call came from."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+import sklearn
+
+__all__ = ["warn_user"]
+
+# What a user calls runs through our verbs and through scikit-learn's wrappers of them.
+INNER = tuple(str(Path(f).parent) for f in (__file__, sklearn.__file__))
+
+
+def warn_user(message, category):
+    """Warn where the innermost call stands that is neither ours nor scikit-learn's.
+
+    Python 3.12 has `skip_file_prefixes` for this; counting frames breaks with each one
+    that a verb gets.
+
+    Parameters
+    ----------
+    message : str
+    category : type of Warning
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(INNER):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level - 1)
