@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from skgrow._skops import SKOPS_TYPES
 from skgrow.election import ElectionTransferClassifier
 from skgrow.exceptions import (
     GrowthStoppedWarning,
@@ -27,6 +28,7 @@ __all__ = [
     "ImagePatches",
     "ModelFileError",
     "ModelVersionWarning",
+    "SKOPS_TYPES",
     "UnseenCategoryWarning",
     "__version__",
     "load",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 from skgrow._declared import Facts, Record, Whole, check_fields
 from skgrow._soundness import check_progress
+from skgrow._trees import STATE as FITTED
 from skgrow._validation import stratified_split
 from skgrow.exceptions import ModelFileError
 from skgrow.persistence import digest, read, write
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "fitted_state"]
 
 # Parameters that change how long growth takes, not what it finds.
 FREE = {"device", "max_time", "n_jobs", "verbose"}
@@ -41,20 +43,20 @@ class Checkpoint:
             raise FileNotFoundError(f"{self.path.parent} is no folder; make it first.")
         digest(model)  # what no file can hold is said now, not after the first round
         parameters = model.get_params(deep=False)
-        # Of a source, the bank below is compared.
+        # Of a source, the bank is compared, which is a part of the fitted state.
         free = FREE | {"source"}
         parameters = {k: v for k, v in parameters.items() if k not in free}
-        bank = model._network.grown.bank
-        fitted = (model._output_names, model._seed, model._scaler, model._regions, bank)
         self.call = {
+            "version of skgrow": version("skgrow"),
             "parameters": digest(parameters),
-            "model": digest(type(model).__name__, *fitted),
+            "model": fitted_state(model),
             "rows": digest(*rows),
             "n_branches": n_branches,
             "new classes": digest(targets),
         }
         self.n_before, self.y = model.n_branches_, rows[1]
-        self.history = _rounds(model)
+        # Of the call that this model is the unfinished work of, if it is.
+        self.unfinished = vars(model).get("_unfinished")
 
     def resume(self, model):
         """Bring a model to where the file stands, if there is one.
@@ -74,7 +76,7 @@ class Checkpoint:
         if not self.path.exists():
             return None
         stored, call, n_before, progress = self._parts()
-        self._check(stored, call)
+        self._check(call)
         self._check_fits(stored, n_before, progress, model)
         for name in STATE:
             if name in vars(stored):
@@ -126,10 +128,13 @@ class Checkpoint:
             "path."
         )
 
-    def _check(self, stored, call):
+    def _check(self, call):
+        if self.unfinished is not None:
+            begun, state = self.unfinished
+            if state == self.call["model"] and begun == call:
+                # The same line again, on what it had left: it began elsewhere.
+                self.call = {**self.call, "model": begun["model"]}
         differ = [name for name, value in self.call.items() if call.get(name) != value]
-        if not differ and _rounds(stored)[: len(self.history)] != self.history:
-            differ = ["growth_history_"]
         if differ:
             raise ValueError(
                 f"{self.path} is the checkpoint of another call of grow: the "
@@ -137,6 +142,9 @@ class Checkpoint:
             )
 
 
-def _rounds(model):
-    """What growth did, not how long it took."""
-    return [{**record, "seconds": None} for record in model.growth_history_]
+def fitted_state(model):
+    """Digest of all that a model has learned: parts that a file holds, less the time."""
+    state = {name: vars(model)[name] for name in FITTED if name in vars(model)}
+    # What growth did, not how long it took.
+    rounds = [{**record, "seconds": None} for record in model.growth_history_]
+    return digest(type(model).__name__, {**state, "growth_history_": rounds})

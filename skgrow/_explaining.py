@@ -13,6 +13,7 @@ from skgrow._reading import read
 from skgrow._shapes import axes_of, columns_needed, purified, term_blocks
 from skgrow._terms import TermNames, terms_of
 from skgrow._validation import check_device
+from skgrow._verbs import changes, reads
 
 __all__ = ["ExplainingMixin"]
 
@@ -31,6 +32,7 @@ class ExplainingMixin:
         return list(terms_of(self._fitted("_network")))
 
     @property
+    @reads
     def term_names_(self):
         """Name of each term: of its columns, as "age" or "age & town".
 
@@ -40,6 +42,7 @@ class ExplainingMixin:
         """
         return self._term_names().of(self.term_features_)
 
+    @reads
     def eval_terms(self, X):
         """What each term adds to the scores; with `intercept_`, they sum to them.
 
@@ -89,6 +92,7 @@ class ExplainingMixin:
         chunks = term_chunks(self._network, self._scaler, X, self.device)
         return ((rows, self._as_told(found)) for rows, found in chunks)
 
+    @reads
     def term_importances(self, X, sample_weight=None):
         """Mean absolute contribution of each term around its mean, in logits.
 
@@ -148,6 +152,7 @@ class ExplainingMixin:
         kept = list(chunks())
         return lambda: kept
 
+    @reads
     def explain_local(self, X):
         """Why each row has the scores it has: its terms, those that say most first.
 
@@ -192,6 +197,7 @@ class ExplainingMixin:
             for row, order in zip(terms, np.argsort(-size, axis=1), strict=True)
         ]
 
+    @reads
     def explain_global(self, X, n_points=32, max_categories=40, terms=None):
         """The shape of every term of one or two columns, on a grid, purified.
 
@@ -292,6 +298,7 @@ class ExplainingMixin:
             ],
         }
 
+    @changes
     def remove_terms(self, names):
         """Take terms out of the network, as if their columns said nothing there.
 

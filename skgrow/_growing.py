@@ -96,8 +96,9 @@ class GrowingMixin(CallbackSupportMixin):
             raise ValueError(f"{name}: {problem}.")
 
     def _grow(
-        self, X, y, weight, n_branches, stand, checkpoint=None, vote=False, targets=None
-    ):
+        self, X, y, weight, n_branches, stand, checkpoint=None, *, vote=False,
+        targets=None, time_spent=0.0,
+    ):  # fmt: skip
         """Grow round by round; every finished round is kept whatever comes after.
 
         `stand` makes where growth stands out of the selection set and its raw inputs.
@@ -129,17 +130,26 @@ class GrowingMixin(CallbackSupportMixin):
         rounds = grow_rounds(
             progress,
             selection,
-            self._growth_plan(vote=vote, targets=targets),
+            self._growth_plan(vote=vote, targets=targets, time_spent=time_spent),
             wanted=n_before + n_branches,
             seed=self._seed,
             first_round=len(self.growth_history_),
         )
         reason = self._run(rounds, file)
         n_added = self.n_branches_ - n_before
+        vars(self).pop("_unfinished", None)
+        if file is not None and n_added < n_branches:
+            self._unfinished = file.call
         if n_added < n_branches:
             reason = reason or "its checkpoint says that the held-out rows ended it"
             self._warn_stopped(n_added, n_branches, reason)
         return rows[held_out]
+
+    def _sign_unfinished(self):
+        """Note the state that a call of `grow` ends with, if its checkpoint has more."""
+        call = vars(self).pop("_unfinished", None)
+        if call is not None:
+            self._unfinished = call, _fitted_state(self)
 
     def _run(self, rounds, file):
         """Do the rounds; why they ended, if not because enough branches are there."""
@@ -218,3 +228,9 @@ def _checkpoint(*call):
     from skgrow._checkpoint import Checkpoint
 
     return Checkpoint(*call)
+
+
+def _fitted_state(model):
+    from skgrow._checkpoint import fitted_state
+
+    return fitted_state(model)

@@ -95,7 +95,7 @@ def _adam(net, tensors, learning_rate):
         for name, tensor in found.items():
             planes = getattr(layer, name)
             first, second = (torch.tensor(p, device=tensor.device) for p in planes[1:])
-            step = torch.tensor(float(layer.n_steps))
+            step = torch.tensor(float(layer.n_steps), dtype=torch.float32)
             optimizer.state[tensor] = {
                 "step": step, "exp_avg": first, "exp_avg_sq": second
             }  # fmt: skip

@@ -16,15 +16,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgrow._mlp_events import GrowthStep
 from skgrow._mlp_training import Rows, mean_loss, train_pass
-from skgrow._progress import fit_task
+from skgrow._progress import CallbackSupportMixin, Deadline, fit_task, warn_late
 from skgrow._reading import n_codes_of, read, read_first
 from skgrow._validation import (
     check_device,
     check_hidden_layers,
     folds_of,
     stratified_split,
-    unchanged_on_error,
 )
+from skgrow._verbs import changes
 from skgrow._warn import warn_user
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.perceptron import Perceptron
@@ -71,7 +71,7 @@ MLP_CONSTRAINTS = {
 class _Course:
     """Where one call of `fit` stands: losses, growths, and the best network so far."""
 
-    deadline: float  # seconds of the monotonic clock
+    deadline: Deadline
     best: Perceptron  # at first, the network before all passes
     losses: list = field(default_factory=list)
     events: list = field(default_factory=list)
@@ -84,7 +84,7 @@ class _Course:
             self.best, self.best_loss, self.best_pass = net, loss, len(self.losses)
 
 
-class MLPMixin:
+class MLPMixin(CallbackSupportMixin):
     """`fit` and `grow`; the estimator says what a target is.
 
     It has `_learn_target(y, sample_weight)`, `_encode(X, y, sample_weight)` and
@@ -92,6 +92,7 @@ class MLPMixin:
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def fit(self, X, y, sample_weight=None):
         """Train a small network that grows while it trains.
 
@@ -121,19 +122,20 @@ class MLPMixin:
         Warns
         -----
         GrowthStoppedWarning
-            If training was interrupted.
+            If training was interrupted, or `max_time` passed before its end.
         ConvergenceWarning
             If training diverged; the network of before is then kept.
         """
-        with unchanged_on_error(self):
-            fresh = not (self.warm_start and "_network" in vars(self))
-            rows = self._rows(X, y, sample_weight, fresh)
-            self._train(*rows)
+        fresh = not (self.warm_start and "_network" in vars(self))
+        rows = self._rows(X, y, sample_weight, fresh)
+        self._train(*rows)
         return self
 
     def _one_pass(self, X, y, sample_weight, fresh, classes=None):
         rows, _ = self._rows(X, y, sample_weight, fresh, False, classes)
-        net, loss = self._pass(self._network, rows)
+        with fit_task(self, "training", 1) as step:
+            net, loss = self._pass(self._network, rows)
+            step()
         self._network = self._converged(net, loss, rows, FAR_ABOVE)
         self.loss_curve_ = [*self.loss_curve_, loss]
         self.n_iter_ += 1
@@ -191,8 +193,7 @@ class MLPMixin:
         return np.ascontiguousarray(scaled) * scaled.dtype.type(UNIT)
 
     def _train(self, rows, held_out):
-        most = np.inf if self.max_time is None else self.max_time
-        course = _Course(monotonic() + most, self._network)
+        course = _Course(Deadline(self.max_time), self._network)
         try:
             self._passes(course, rows, held_out)
             course.best = self._converged(course.best, course.best_loss, rows)
@@ -205,6 +206,8 @@ class MLPMixin:
                 "network so far was kept.",
                 GrowthStoppedWarning,
             )
+        if course.deadline.missed:
+            warn_late(course.deadline)
         self._network = course.best
 
     def _passes(self, course, rows, held_out):
@@ -216,9 +219,11 @@ class MLPMixin:
                 net, loss = self._pass(net, rows)
                 course.note(self._noted(loss, net, held_out), net, self.tol)
                 self._tell(n_done, loss, net)
-                late = monotonic() > course.deadline
                 stale = n_done - course.best_pass >= self.n_iter_no_change
-                if step() or late or stale or n_done == self.max_iter:
+                if step() or stale or n_done == self.max_iter:
+                    break
+                left = f"{self.max_iter - n_done} of {self.max_iter} passes"
+                if course.deadline.leaves_out(left):
                     break
                 if when.due(course.losses, course.events):
                     net = self._event(net, rows, course)
@@ -251,7 +256,7 @@ class MLPMixin:
         most = mean_loss(course.best, watched) + step.how.tol
         while (smaller := step.how.smaller(course.best)) is not None:
             start = monotonic()
-            if start > course.deadline:
+            if course.deadline.leaves_out("smaller networks"):
                 break
             for _ in range(step.how.n_retrain):
                 smaller, loss = self._pass(smaller, rows)
@@ -306,6 +311,7 @@ class MLPMixin:
         record = {"epoch": self.n_iter_, **record}
         self.growth_history_ = [*self.growth_history_, record]
 
+    @changes
     def grow(self, X_sel, y_sel, n_neurons=None, n_layers=None, sample_weight=None):
         """One growth by hand, with `how` and `where`; nothing is trained but new parts.
 

@@ -10,9 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skgrow._explaining import ExplainingMixin
 from skgrow._growing import GrowingMixin
+from skgrow._progress import Deadline, warn_late
 from skgrow._reading import read, read_first
 from skgrow._training_steps import TrainingMixin
-from skgrow._validation import check_device, check_n_branches, unchanged_on_error
+from skgrow._validation import check_device, check_n_branches
+from skgrow._verbs import changes, reads
 from skgrow.growth.masking import Masking
 from skgrow.regions import ImagePatches
 
@@ -81,6 +83,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def fit(self, X, y, sample_weight=None):
         """Train the base branches, and grow `n_branches` if that is not 0.
 
@@ -108,35 +111,39 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         Warns
         -----
         GrowthStoppedWarning
-            If fewer than `n_branches` were grown; the message says why.
+            If fewer than `n_branches` were added, or `max_time` passed before the end;
+            the message says why, or what was left out.
         ConvergenceWarning
             If training diverged; the branches are then scaled down to where they do
             least harm.
         """
         check_n_branches(self.n_branches)
-        with unchanged_on_error(self):
-            if self.warm_start and "_network" in vars(self):
-                return self._fit_warm(X, y, sample_weight)
-            vars(self).pop("_network", None)  # nor is its dtype kept
-            X, y = read_first(self, X, y, sample_weight)
-            self._learn_target(y, sample_weight)
-            X, y, weight = self._encode(X, y, sample_weight)
-            self._check_varied(y)
-            base, selection = self._split_for_growth(y)
-            self._start(X[base], y[base], weight[base])
-            self._train(X[base], y[base], weight[base])
-            if len(selection):
-                rows = (X[selection], y[selection], weight[selection])
-                self._grow(*rows, self.n_branches, self._masking)
+        if self.warm_start and "_network" in vars(self):
+            return self._fit_warm(X, y, sample_weight)
+        vars(self).pop("_network", None)  # nor is its dtype kept
+        X, y = read_first(self, X, y, sample_weight)
+        self._learn_target(y, sample_weight)
+        X, y, weight = self._encode(X, y, sample_weight)
+        self._check_varied(y)
+        base, selection = self._split_for_growth(y)
+        deadline = Deadline(self.max_time)
+        self._start(X[base], y[base], weight[base], deadline)
+        self._train(X[base], y[base], weight[base], deadline)
+        if len(selection) and not deadline.leaves_out("growth"):
+            rows = (X[selection], y[selection], weight[selection])
+            self._grow(*rows, self.n_branches, self._masking, time_spent=deadline.spent)
+        if deadline.missed:
+            warn_late(deadline)
         return self
 
     def _one_pass(self, X, y, sample_weight, fresh):
         X, y, weight = self._encode(X, y, sample_weight)
         if fresh:
-            self._start(X, y, weight, with_curves=False)
-        self._train(X, y, weight, n_passes=1, fresh=fresh)
+            self._start(X, y, weight, Deadline(), with_curves=False)
+        self._train(X, y, weight, Deadline(), n_passes=1, fresh=fresh)
         return self
 
+    @changes
     def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
         """Add branches that pass the tests on labelled rows; train nothing else.
 
@@ -186,8 +193,8 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         if not n_branches:
             return self
         self._check_large_enough(y, "X_sel")
-        with unchanged_on_error(self):
-            self._grow(X, y, weight, n_branches, self._masking, checkpoint)
+        self._grow(X, y, weight, n_branches, self._masking, checkpoint)
+        self._sign_unfinished()
         return self
 
     def _update_target(self, y, sample_weight):
@@ -225,6 +232,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         return self._fitted("_network").bank
 
     @property
+    @reads
     def n_parameters_(self):
         """Trained numbers: branches, curves, surfaces, two a grown branch, intercepts."""
         network = self._fitted("_network")

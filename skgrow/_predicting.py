@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgrow._display import DisplayMixin
 from skgrow._reading import is_for_pixels, read
 from skgrow._validation import check_device
+from skgrow._verbs import reads
 from skgrow.exceptions import ModelVersionWarning
 
 __all__ = ["FittedMixin", "NetworkMixin", "PredictingMixin"]
@@ -73,6 +74,7 @@ class NetworkMixin(FittedMixin):
         return len(self._fitted("_network").grown)
 
     @property
+    @reads
     def grown_branches_(self):
         """One record a grown branch: what is used where, for which class, and why.
 
@@ -102,6 +104,7 @@ class NetworkMixin(FittedMixin):
 class PredictingMixin(FittedMixin):
     """Predictions and facts, from `_network`, `_scaler` and `classes_`."""
 
+    @reads
     def decision_function(self, X):
         """Scores of the classes, in logits.
 
@@ -117,6 +120,7 @@ class PredictingMixin(FittedMixin):
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
+    @reads
     def predict_log_proba(self, X):
         """Log probabilities of the classes.
 
@@ -132,6 +136,7 @@ class PredictingMixin(FittedMixin):
         log_proba = log_softmax(self._logits(X), axis=1)
         return np.maximum(log_proba, np.log(np.finfo(log_proba.dtype).tiny))
 
+    @reads
     def predict_proba(self, X):
         """Probabilities of the classes.
 
@@ -147,6 +152,7 @@ class PredictingMixin(FittedMixin):
         proba = softmax(self._logits(X), axis=1)
         return np.maximum(proba, np.finfo(proba.dtype).tiny)  # its log is finite
 
+    @reads
     def predict(self, X):
         """Label of highest score for each row.
 

@@ -1,8 +1,12 @@
-"""Progress of long work: a line a step, and scikit-learn's callbacks where they exist."""
+"""Progress of long work: a deadline, and scikit-learn's callbacks where they exist."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from time import monotonic
+
+from skgrow._warn import warn_user
+from skgrow.exceptions import GrowthStoppedWarning
 
 try:  # scikit-learn >= 1.9; experimental there, so nothing else may depend on it
     from sklearn.callback import CallbackSupportMixin
@@ -13,7 +17,42 @@ except ImportError:
         """Stands in where scikit-learn has no callbacks."""
 
 
-__all__ = ["CallbackSupportMixin", "fit_task"]
+__all__ = ["CallbackSupportMixin", "Deadline", "fit_task", "warn_late"]
+
+
+class Deadline:
+    """When `max_time` has passed, and what was left out for it.
+
+    Parameters
+    ----------
+    seconds : float or None, default=None
+        From now on; None for no end.
+    """
+
+    def __init__(self, seconds=None):
+        self.seconds, self.begin = seconds, monotonic()
+        self.missed = []
+
+    @property
+    def spent(self):
+        """Seconds since the beginning."""
+        return monotonic() - self.begin
+
+    def leaves_out(self, step):
+        """Whether it has passed; then takes note that a step is left out."""
+        late = self.seconds is not None and self.spent > self.seconds
+        if late:
+            self.missed.append(step)
+        return late
+
+
+def warn_late(deadline):
+    """Say what was left out for a deadline that has passed."""
+    warn_user(
+        f"max_time={deadline.seconds} seconds have passed, and the best so far was kept; "
+        f"left out: {', '.join(deadline.missed)}.",
+        GrowthStoppedWarning,
+    )
 
 
 @contextmanager

@@ -42,7 +42,7 @@ MAX_GROWN_PAIRS = 500  # and those that growth looks at, in both orders
 class TrainingMixin:
     """Private steps of the verbs that train, beside those of `GrowingMixin`."""
 
-    def _start(self, X, y, weight, with_curves=True):
+    def _start(self, X, y, weight, deadline, with_curves=True):
         """A fresh network for these rows, its branches untrained."""
         check_device(self.device)
         random_state = check_random_state(self.random_state)
@@ -55,7 +55,7 @@ class TrainingMixin:
         curves = surfaces = None
         intercept = self._first_intercept(y, weight).astype(X.dtype)
         if with_curves and self._wants_curves():
-            curves, surfaces, intercept = self._fit_shapes(X, y, weight)
+            curves, surfaces, intercept = self._fit_shapes(X, y, weight, deadline)
             logits = curves.logits(X) + intercept
             if surfaces is not None:
                 logits += surfaces.logits(X)
@@ -92,7 +92,7 @@ class TrainingMixin:
     def _wants_curves(self):
         return self._chooses_regions() if isinstance(self.curves, str) else self.curves
 
-    def _fit_shapes(self, X, y, weight):
+    def _fit_shapes(self, X, y, weight, deadline):
         """Curves of columns, surfaces of pairs or None, and the intercept."""
         categorical = n_codes_of(self) > 0
         curves, intercept, left_out = fit_curves(
@@ -102,6 +102,8 @@ class TrainingMixin:
             seed=self._seed, n_jobs=self.n_jobs,
         )  # fmt: skip
         if not self._wants_pairs(X) or left_out is None:
+            return curves, None, intercept
+        if deadline.leaves_out("surfaces of pairs"):
             return curves, None, intercept
         surfaces, level = fit_surfaces(
             X, self._scaler, y, weight, categorical, self._loss, left_out,
@@ -134,7 +136,7 @@ class TrainingMixin:
         fold = folds_of(len(y), n_folds, self._seed)
         return self._scaler.cross_fitted(X, y, weight, fold)
 
-    def _train(self, X, y, weight, n_passes=None, fresh=True):
+    def _train(self, X, y, weight, deadline, n_passes=None, fresh=True):
         """Train the base branches; with `n_passes`, at a steady rate and to the end."""
         regions, train, validation = self._training_rows(X, y, weight, n_passes, fresh)
         plan = TrainingPlan(
@@ -156,7 +158,7 @@ class TrainingMixin:
                 validation=validation,
                 seed=self._seed + self.n_iter_,
                 device=self.device,
-                report=lambda *news: self._report_training(plan, step, *news),
+                report=lambda *news: self._report_training(plan, step, deadline, *news),
             )
         if record.problem is not None:
             warn_user(
@@ -214,13 +216,15 @@ class TrainingMixin:
             return network.logits(X, self._scaler, self.device, with_bank=False)
         return network.intercept[None]
 
-    def _report_training(self, plan, step, n_done, loss, validation_loss):
+    def _report_training(self, plan, step, deadline, n_done, loss, validation_loss):
         if self.verbose and n_done % max(1, plan.max_iter // 10) == 0:
             held_out = (
                 "" if validation_loss is None else f", held out {validation_loss:.4f}"
             )
             print(f"[skgrow] pass {n_done}/{plan.max_iter}: loss {loss:.4f}{held_out}")
-        return step()
+        left = plan.max_iter - n_done
+        late = left and deadline.leaves_out(f"{left} of {plan.max_iter} passes")
+        return step() or late
 
     def _fit_warm(self, X, y, sample_weight):
         missing = self.n_branches - self.n_branches_

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -26,28 +25,13 @@ __all__ = [
     "check_hidden_layers",
     "check_labels",
     "check_n_branches",
+    "check_partial_class_weight",
     "check_weights",
     "scaled_target",
     "selection_too_small",
     "stratified_split",
     "target_scale",
-    "unchanged_on_error",
 ]
-
-
-@contextmanager
-def unchanged_on_error(estimator):
-    """Put an estimator back as it was when the work on it fails half way.
-
-    Fitted state is never changed in place, so a shallow copy holds all of it.
-    """
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def check_device(device):
@@ -105,6 +89,15 @@ def check_n_branches(n_branches):
     if n_branches < 0:
         raise ValueError(f"n_branches must be 0 or more, got {n_branches}.")
     return int(n_branches)
+
+
+def check_partial_class_weight(class_weight):
+    """Raise ValueError where the weights of classes need rows that are not there yet."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f'class_weight="{class_weight}" cannot be used with partial_fit, which sees '
+            "only a part of the rows; pass a dict of weights."
+        )
 
 
 def check_weights(sample_weight, class_weight, X, y):

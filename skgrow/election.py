@@ -19,8 +19,9 @@ from skgrow._reading import read, read_first
 from skgrow._validation import (
     check_device,
     check_n_branches,
-    unchanged_on_error,
+    check_partial_class_weight,
 )
+from skgrow._verbs import changes
 from skgrow.regions import ImagePatches
 
 __all__ = ["ElectionTransferClassifier"]
@@ -237,6 +238,7 @@ class ElectionTransferClassifier(
         return cloned
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def fit(self, X, y, sample_weight=None):
         """Elect `n_branches` branches of the source for the classes of `y`.
 
@@ -266,15 +268,15 @@ class ElectionTransferClassifier(
         GrowthStoppedWarning
             If fewer than `n_branches` were elected; the message says why.
         """
-        with unchanged_on_error(self):
-            X, y = read_first(self, X, y, sample_weight)
-            check_classification_targets(y)
-            self.classes_ = np.unique(y)
-            self._forget()
-            self._first_election(X, y, sample_weight)
+        X, y = read_first(self, X, y, sample_weight)
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        self._forget()
+        self._first_election(X, y, sample_weight)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Count the votes of more rows; the elected branches stay as they are.
 
@@ -296,29 +298,25 @@ class ElectionTransferClassifier(
             As `fit`, and for labels that are not in `classes` while
             `new_classes="error"`.
         """
-        with unchanged_on_error(self):
-            if self.class_weight == "balanced":
-                raise ValueError(
-                    'class_weight="balanced" cannot be used with partial_fit, which '
-                    "sees only a part of the rows; pass a dict of weights."
-                )
-            fresh = _check_partial_fit_first_call(self, classes)
-            if fresh:
-                X, y = read_first(self, X, y, sample_weight, self.classes_)
-                self._forget()
-                self._first_election(X, y, sample_weight)
-                return self
-            X, y = read(self, X, y)
-            added = self._admit(y)
-            X, y, weight = self._encode(X, y, sample_weight)
-            if len(added):
-                self._check_large_enough(y, "X")
-                share = self.n_branches_ / (len(self.classes_) - len(added))
-                self._elect(X, y, weight, round(share) * len(added), added)
-            else:
-                self._count(X, y, weight)
+        check_partial_class_weight(self.class_weight)
+        fresh = _check_partial_fit_first_call(self, classes)
+        if fresh:
+            X, y = read_first(self, X, y, sample_weight, self.classes_)
+            self._forget()
+            self._first_election(X, y, sample_weight)
+            return self
+        X, y = read(self, X, y)
+        added = self._admit(y)
+        X, y, weight = self._encode(X, y, sample_weight)
+        if len(added):
+            self._check_large_enough(y, "X")
+            share = self.n_branches_ / (len(self.classes_) - len(added))
+            self._elect(X, y, weight, round(share) * len(added), added)
+        else:
+            self._count(X, y, weight)
         return self
 
+    @changes
     def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
         """Elect more branches, and take the statistics of all votes on these rows.
 
@@ -359,13 +357,13 @@ class ElectionTransferClassifier(
         self._validate_params()
         check_device(self.device)
         n_branches = check_n_branches(n_branches)
-        with unchanged_on_error(self):
-            X, y = read(self, X_sel, y_sel)
-            added = self._admit(y) if n_branches else ()
-            X, y, weight = self._encode(X, y, sample_weight)
-            if n_branches:
-                self._check_large_enough(y, "X_sel")
-                self._elect(X, y, weight, n_branches, added, checkpoint)
+        X, y = read(self, X_sel, y_sel)
+        added = self._admit(y) if n_branches else ()
+        X, y, weight = self._encode(X, y, sample_weight)
+        if n_branches:
+            self._check_large_enough(y, "X_sel")
+            self._elect(X, y, weight, n_branches, added, checkpoint)
+            self._sign_unfinished()
         return self
 
     @property

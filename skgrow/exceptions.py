@@ -12,8 +12,8 @@ __all__ = [
 class GrowthStoppedWarning(UserWarning):
     """Growth ended before it had added all the branches that were asked for.
 
-    Or the training of a dense network that grows was interrupted. The message says why.
-    What had been done until then is kept.
+    Or training was interrupted, or `max_time` passed before its end. The message says
+    why. What had been done until then is kept.
 
     Examples
     --------

@@ -9,73 +9,23 @@ from sklearn.utils.multiclass import (
     check_classification_targets,
 )
 
-from skgrow._mlp_verbs import MLP_CONSTRAINTS, MLPMixin
+from skgrow._mlp_parameters import ClassifierParameters, Parameters
 from skgrow._predicting import FittedMixin, PredictingMixin
 from skgrow._validation import (
     check_labels,
+    check_partial_class_weight,
     check_weights,
     scaled_target,
     target_scale,
-    unchanged_on_error,
 )
+from skgrow._verbs import changes, reads
 
 __all__ = ["GrowingMLPClassifier", "GrowingMLPRegressor"]
 
 
-class _Parameters(MLPMixin):
-    """The constructor that both estimators share."""
-
-    _parameter_constraints: dict = MLP_CONSTRAINTS
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(16,),
-        *,
-        how="gradmax",
-        where="auto",
-        when="periodic",
-        growth_rate=0.25,
-        max_neurons=256,
-        max_layers=6,
-        max_parameters=None,
-        max_time=None,
-        max_iter=200,
-        batch_size=128,
-        learning_rate_init=1e-3,
-        alpha=1e-4,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        random_state=None,
-        device="cpu",
-        verbose=0,
-    ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.how = how
-        self.where = where
-        self.when = when
-        self.growth_rate = growth_rate
-        self.max_neurons = max_neurons
-        self.max_layers = max_layers
-        self.max_parameters = max_parameters
-        self.max_time = max_time
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.alpha = alpha
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
-
-
-class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEstimator):
+class GrowingMLPClassifier(
+    ClassifierParameters, PredictingMixin, ClassifierMixin, BaseEstimator
+):
     """Dense network that starts small and grows while it trains.
 
     A growth has three parts, each a word or an object: how new units or layers start,
@@ -107,7 +57,7 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
     max_parameters : int or None, default=None
         Trained numbers at most; a growth beyond it does not happen.
     max_time : float or None, default=None
-        Seconds of training, after which it ends with the pass that runs.
+        Seconds of training, after which it ends with the pass that runs, and a warning.
     max_iter : int, default=200
         Passes over the rows at most. "nest" prunes after them, with passes of its own.
     batch_size : int, default=128
@@ -126,6 +76,8 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
         Passes to wait for a lower loss.
     tol : float, default=1e-4
         Smallest fall of the loss that counts.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied into `sample_weight`.
     warm_start : bool, default=False
         Whether `fit` goes on from the present network.
     random_state : int, RandomState or None, default=None
@@ -177,6 +129,7 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train by one pass over more rows; nothing grows.
 
@@ -197,10 +150,10 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
         ValueError
             As `fit`, and for labels that are not in `classes`.
         """
-        with unchanged_on_error(self):
-            fresh = _check_partial_fit_first_call(self, classes)
-            known = self.classes_ if fresh else None
-            return self._one_pass(X, y, sample_weight, fresh, known)
+        check_partial_class_weight(self.class_weight)
+        fresh = _check_partial_fit_first_call(self, classes)
+        known = self.classes_ if fresh else None
+        return self._one_pass(X, y, sample_weight, fresh, known)
 
     def _learn_target(self, y, sample_weight):
         check_classification_targets(y)
@@ -209,7 +162,7 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
     def _encode(self, X, y, sample_weight):
         """Inputs, class numbers and weights; rows of weight 0 are gone."""
         numbers = check_labels(y, self.classes_)
-        weight = check_weights(sample_weight, None, X, y)
+        weight = check_weights(sample_weight, self.class_weight, X, y)
         used = weight > 0
         return X[used], numbers[used], weight[used]
 
@@ -229,7 +182,7 @@ class GrowingMLPClassifier(_Parameters, PredictingMixin, ClassifierMixin, BaseEs
         return len(self.classes_)
 
 
-class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimator):
+class GrowingMLPRegressor(Parameters, FittedMixin, RegressorMixin, BaseEstimator):
     """Dense network for numbers that starts small and grows while it trains.
 
     As `GrowingMLPClassifier`, with the squared error of the target in its standard
@@ -260,7 +213,7 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
     max_parameters : int or None, default=None
         Trained numbers at most; a growth beyond it does not happen.
     max_time : float or None, default=None
-        Seconds of training, after which it ends with the pass that runs.
+        Seconds of training, after which it ends with the pass that runs, and a warning.
     max_iter : int, default=200
         Passes over the rows at most. "nest" prunes after them, with passes of its own.
     batch_size : int, default=128
@@ -327,6 +280,7 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def partial_fit(self, X, y, sample_weight=None):
         """Train by one pass over more rows; nothing grows.
 
@@ -349,9 +303,9 @@ class GrowingMLPRegressor(_Parameters, FittedMixin, RegressorMixin, BaseEstimato
         ValueError
             As `fit`.
         """
-        with unchanged_on_error(self):
-            return self._one_pass(X, y, sample_weight, "_network" not in vars(self))
+        return self._one_pass(X, y, sample_weight, "_network" not in vars(self))
 
+    @reads
     def predict(self, X):
         """Predicted numbers.
 

@@ -13,7 +13,8 @@ from sklearn.utils.multiclass import (
 from skgrow._nam_verbs import CONSTRAINTS, NAMMixin
 from skgrow._predicting import NetworkMixin, PredictingMixin
 from skgrow._reading import read, read_first
-from skgrow._validation import unchanged_on_error
+from skgrow._validation import check_partial_class_weight
+from skgrow._verbs import changes
 
 __all__ = ["GrowingNAMClassifier"]
 
@@ -108,7 +109,9 @@ class GrowingNAMClassifier(
         the best one are then taken back. "auto" is 3, and 1 on curves with
         `regions="auto"`, where the base holds the most promising pairs.
     max_time : float, default=None
-        Seconds after which a call of `grow` begins no new round.
+        Seconds after which `fit` leaves out what it has not begun, and a call of `grow`
+        begins no new round. Curves, the choice of pairs and one pass are always made; a
+        warning says what was left out, and the best so far is kept.
     tol : float, default=1e-4
         Smallest fall of a loss that counts, in nats. For growth on curves with
         `regions="auto"`, that of the held-out loss must be larger than its standard
@@ -259,6 +262,7 @@ class GrowingNAMClassifier(
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train the base branches by one pass over more rows.
 
@@ -282,18 +286,13 @@ class GrowingNAMClassifier(
         ValueError
             As `fit`, and for labels that are not in `classes`.
         """
-        with unchanged_on_error(self):
-            if self.class_weight == "balanced":
-                raise ValueError(
-                    'class_weight="balanced" cannot be used with partial_fit, which '
-                    "sees only a part of the rows; pass a dict of weights."
-                )
-            fresh = _check_partial_fit_first_call(self, classes)
-            if fresh:
-                X, y = read_first(self, X, y, sample_weight, self.classes_)
-            else:
-                X, y = read(self, X, y)
-            return self._one_pass(X, y, sample_weight, fresh)
+        check_partial_class_weight(self.class_weight)
+        fresh = _check_partial_fit_first_call(self, classes)
+        if fresh:
+            X, y = read_first(self, X, y, sample_weight, self.classes_)
+        else:
+            X, y = read(self, X, y)
+        return self._one_pass(X, y, sample_weight, fresh)
 
     def _learn_target(self, y, sample_weight):
         check_classification_targets(y)

@@ -12,8 +12,8 @@ from skgrow._validation import (
     check_weights,
     scaled_target,
     target_scale,
-    unchanged_on_error,
 )
+from skgrow._verbs import changes, reads
 from skgrow.losses import SQUARED_ERROR
 
 __all__ = ["GrowingNAMRegressor"]
@@ -100,7 +100,9 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         the best one are then taken back. "auto" is 3, and 1 on curves with
         `regions="auto"`, where the base holds the most promising pairs.
     max_time : float, default=None
-        Seconds after which a call of `grow` begins no new round.
+        Seconds after which `fit` leaves out what it has not begun, and a call of `grow`
+        begins no new round. Curves, the choice of pairs and one pass are always made; a
+        warning says what was left out, and the best so far is kept.
     tol : float, default=1e-4
         Smallest fall of a loss that counts, in half variances of the target. For growth
         on curves with `regions="auto"`, that of the held-out loss must be larger than its
@@ -216,6 +218,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes
     def partial_fit(self, X, y, sample_weight=None):
         """Train the base branches by one pass over more rows.
 
@@ -240,16 +243,16 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         ValueError
             As `fit`.
         """
-        with unchanged_on_error(self):
-            fresh = "_network" not in vars(self)
-            if fresh:
-                X, y = read_first(self, X, y, sample_weight)
-                self._learn_target(y, sample_weight)
-            else:
-                X, y = read(self, X, y)
-                self._update_target(y, sample_weight)
-            return self._one_pass(X, y, sample_weight, fresh)
+        fresh = "_network" not in vars(self)
+        if fresh:
+            X, y = read_first(self, X, y, sample_weight)
+            self._learn_target(y, sample_weight)
+        else:
+            X, y = read(self, X, y)
+            self._update_target(y, sample_weight)
+        return self._one_pass(X, y, sample_weight, fresh)
 
+    @reads
     def predict(self, X):
         """Predicted numbers.
 
@@ -266,6 +269,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         return self._target[0] + self._as_told(logits)
 
     @property
+    @reads
     def intercept_(self):
         """Prediction before any term speaks, in units of the target."""
         mean, _ = self._fitted("_target")

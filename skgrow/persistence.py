@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from skgrow._files import is_special, replace_file
 from skgrow._schema import TENSORS
 from skgrow._trees import ESTIMATORS, Budget, Reader, Writer
+from skgrow._verbs import own_surroundings
 from skgrow.exceptions import ModelFileError
 
 __all__ = ["digest", "load", "read", "save", "write"]
@@ -85,6 +86,7 @@ def save(model, path):
     replace_file(path, content)
 
 
+@own_surroundings()
 def load(path):
     """Read a model that `save` has written. No code of the file is run.
 

@@ -12,6 +12,8 @@ __all__ = ["ImagePatches", "Regions", "resolve_regions", "transfer_regions"]
 
 # Growth regions beyond this number are sampled: the list itself must stay small.
 MAX_GROWTH_REGIONS = 20_000
+# A branch for each of so many pairs takes 10 GiB in training, and days.
+MAX_BASE_PAIRS = 50_000
 MAX_REVERSED = 3  # columns of a region that are also read reversed: in eight ways
 
 
@@ -164,12 +166,15 @@ def resolve_regions(regions, grow_regions, n_features, random_state):
     Raises
     ------
     ValueError
-        If a region names a column that `X` lacks, regions differ in length, or
-        an image shape does not multiply to the number of columns.
+        If a region names a column that `X` lacks, regions differ in length, an image
+        shape does not multiply to the number of columns, or there are too many pairs.
     """
+    _check_n_pairs(regions, n_features)
     base = _base_columns(regions, n_features)
     if grow_regions is None:
         growth = _growth_columns(regions, n_features, random_state)
+    elif _is_word(grow_regions, "pairs") and _n_pairs(n_features) > MAX_GROWTH_REGIONS:
+        growth = _ordered_pairs(n_features, random_state)  # a sample of them
     else:
         growth = _base_columns(grow_regions, n_features)
     if growth.shape[1] != base.shape[1]:
@@ -208,13 +213,12 @@ def transfer_regions(regions, region_size, n_features, random_state):
     if isinstance(regions, str) and regions == "auto":
         growth = _columns_of_size(region_size, n_features, random_state)
     else:
-        base = _base_columns(regions, n_features)
-        if base.shape[1] != region_size:
+        growth = _growth_columns(regions, n_features, random_state)
+        if growth.shape[1] != region_size:
             raise ValueError(
-                f"regions have {base.shape[1]} columns each, but the branches of the "
+                f"regions have {growth.shape[1]} columns each, but the branches of the "
                 f"source see {region_size}; give regions of {region_size} columns."
             )
-        growth = _growth_columns(regions, n_features, random_state)
     return Regions(growth[:0], growth, isinstance(regions, ImagePatches))
 
 
@@ -235,6 +239,25 @@ def _columns_of_size(region_size, n_features, random_state):
 
 def _is_positive_int(value):
     return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+
+
+def _is_word(regions, word):
+    return isinstance(regions, str) and regions == word
+
+
+def _n_pairs(n_features):
+    return n_features * (n_features - 1) // 2
+
+
+def _check_n_pairs(regions, n_features):
+    n_pairs = _n_pairs(n_features)
+    if _is_word(regions, "pairs") and n_pairs > MAX_BASE_PAIRS:
+        raise ValueError(
+            f'regions="pairs" would train a branch for each of the {n_pairs:,} pairs of '
+            f"{n_features:,} columns, and takes {MAX_BASE_PAIRS:,} at most; use "
+            'regions="auto", which trains the most promising pairs, or give a list of '
+            "pairs."
+        )
 
 
 def _base_columns(regions, n_features):
@@ -270,6 +293,7 @@ def _named_columns(name, n_features):
 
 def _growth_columns(regions, n_features, random_state):
     if isinstance(regions, ImagePatches):
+        _check_image(regions, n_features)
         return regions.columns(1)
     pairs = isinstance(regions, str) and regions in ("auto", "pairs")
     if pairs and n_features > 1:

@@ -14,6 +14,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 import skgrow
 from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ModelFileError
+from skgrow._trees import STATE
 from skgrow.growth import rounds
 from skgrow.persistence import digest, read, write
 
@@ -143,8 +144,18 @@ def other_model(X, y, model):
     return X, y, N_BRANCHES
 
 
-def other_growth_history_(X, y, model):
-    model.grow(X, y, 3)
+def grown_model(X, y, model):
+    model.grow(X, y, 4)  # the first of the four rounds
+    return X, y, N_BRANCHES
+
+
+def partially_fitted_model(X, y, model):
+    model.partial_fit(X[:100], y[:100])
+    return X, y, N_BRANCHES
+
+
+def model_without_a_term(X, y, model):
+    model.remove_terms(model.term_names_[0])
     return X, y, N_BRANCHES
 
 
@@ -156,7 +167,9 @@ def other_growth_history_(X, y, model):
         ("n_branches", other_n_branches),
         ("parameters", other_parameters),
         ("model", other_model),
-        ("growth_history_", other_growth_history_),
+        ("model", grown_model),
+        ("model", partially_fitted_model),
+        ("model", model_without_a_term),
     ],
 )
 def test_another_call_is_refused(monkeypatch, tmp_path, part, change):
@@ -169,6 +182,54 @@ def test_another_call_is_refused(monkeypatch, tmp_path, part, change):
         model.grow(*args, checkpoint=tmp_path / "a")
     assert result_of(model, X) == before
     assert (tmp_path / "a").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("n_done", "change"),
+    [
+        (2, grown_model),
+        (2, partially_fitted_model),
+        (2, model_without_a_term),
+        (4, model_without_a_term),
+    ],
+)
+def test_a_model_that_was_changed_is_not_put_back(monkeypatch, tmp_path, n_done, change):
+    """After an interruption, and after a run that came to its end."""
+    X, y, model = start("nam")
+    with monkeypatch.context() as patch:
+        fail_in_round(patch, n_done, KeyboardInterrupt())
+        model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+    change(X, y, model)
+    before = result_of(model, X)
+    with pytest.raises(ValueError, match="another call of grow: the model differ"):
+        model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+    assert result_of(model, X) == before
+
+
+def test_a_grown_model_does_not_resume_what_the_ungrown_one_had_begun(tmp_path):
+    X, y, model = start("nam")
+    model.grow(X, y, 8, checkpoint=tmp_path / "a")
+    with pytest.raises(ValueError, match="the model differ"):  # it asks for 8 more
+        model.grow(X, y, 8, checkpoint=tmp_path / "a")
+    assert model.n_branches_ == 8
+    model.grow(X, y, 8, checkpoint=tmp_path / "b")
+    assert model.n_branches_ == 16
+
+
+def test_a_file_of_another_version_is_refused(monkeypatch, tmp_path):
+    run_and_break(monkeypatch, tmp_path / "a", "nam", 1)
+    monkeypatch.setattr("skgrow._checkpoint.version", lambda name: "9.1")
+    X, y, model = start("nam")
+    with pytest.raises(ValueError, match="another call of grow: the version of skgrow"):
+        model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_fitted_state_that_is_compared_is_all_of_it(kind):
+    X, y, model = start(kind)
+    model.grow(X, y, 4)
+    fitted = set(vars(model)) - set(model.get_params(deep=False))
+    assert fitted <= set(STATE)
 
 
 def test_workers_and_time_may_change(monkeypatch, tmp_path):

@@ -23,6 +23,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
 from skgrow import (
+    GrowingMLPClassifier,
+    GrowingMLPRegressor,
     GrowingNAMClassifier,
     GrowingNAMRegressor,
     GrowthStoppedWarning,
@@ -634,3 +636,16 @@ def test_callbacks_are_torn_down_when_fit_fails(callbacks):
         nam.fit(X_DIGITS, Y_DIGITS)
     assert recorder.calls[-1] == ("teardown", "training")
     assert set(vars(nam)) == keys
+
+
+@pytest.mark.parametrize("kind", [GrowingMLPClassifier, GrowingMLPRegressor])
+def test_callbacks_see_the_passes_of_dense_networks(callbacks, kind):
+    recorder = Recorder()
+    mlp = kind((4,), max_iter=3, random_state=0).set_callbacks(recorder)
+    keys = set(vars(mlp.fit(X_DIGITS, Y_DIGITS)))
+    assert recorder.calls == expected_calls("training", 3)
+    recorder.calls.clear()
+    mlp.partial_fit(X_DIGITS, Y_DIGITS)
+    assert recorder.calls == expected_calls("training", 1)
+    assert set(vars(mlp)) == keys
+    assert mlp.set_callbacks(Recorder(stop_after=2)).fit(X_DIGITS, Y_DIGITS).n_iter_ == 2

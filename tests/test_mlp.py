@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skgrow
@@ -22,7 +23,7 @@ from skgrow import (
     _mlp_verbs,
 )
 from skgrow.perceptron import Perceptron
-from skgrow.persistence import write
+from skgrow.persistence import digest, write
 from skgrow.policies import (
     AutoGrow,
     Firefly,
@@ -141,8 +142,55 @@ def test_training_goes_on_as_if_nothing_had_grown():
         ({"when": Never()}, lambda m: m.hidden_layer_sizes_ == (6,)),
     ],
 )
+@pytest.mark.filterwarnings("ignore:max_time:skgrow.GrowthStoppedWarning")
 def test_budgets(budget, reached):
     assert reached(digits_mlp(**budget).fit(X, Y))
+
+
+@pytest.mark.parametrize(
+    ("how", "left_out"), [("gradmax", ""), ("nest", ", smaller networks")]
+)
+def test_time_that_has_passed_is_told(how, left_out):
+    mlp = digits_mlp(how=how, max_time=1e-6, max_iter=5)
+    with pytest.warns(GrowthStoppedWarning, match=f"4 of 5 passes{left_out}\\.$"):
+        mlp.fit(X, Y)
+    digits_mlp(how=how, max_time=1e6, max_iter=2).fit(X, Y)  # without a warning
+
+
+@pytest.mark.parametrize("class_weight", [{0: 1, 1: 1, 2: 5.0}, "balanced", {0: 0}])
+def test_weights_of_classes_are_weights_of_their_rows(class_weight):
+    X, y = digits_of_three()
+    rows = np.random.RandomState(0).uniform(0.5, 2, len(y))
+    weight = rows * compute_sample_weight(class_weight, y)
+    settings = {"max_iter": 4, "random_state": 0}
+    mlp = GrowingMLPClassifier((4,), class_weight=class_weight, **settings)
+    plain = GrowingMLPClassifier((4,), **settings)
+    same_numbers(mlp.fit(X, y, rows), plain.fit(X, y, weight))
+    mlp.grow(X, y, n_neurons=2, sample_weight=rows)
+    plain.grow(X, y, n_neurons=2, sample_weight=weight)
+    same_numbers(mlp, plain)
+    if class_weight == "balanced":
+        with pytest.raises(ValueError, match="cannot be used with partial_fit"):
+            mlp.partial_fit(X, y)
+        return
+    same_numbers(mlp.partial_fit(X, y), plain.partial_fit(X, y, None, weight / rows))
+
+
+def digits_of_three():
+    rows = np.flatnonzero(Y < 3)
+    rows = np.concatenate([rows[Y[rows] < 2], rows[Y[rows] == 2][:9]])  # few of one
+    return X[rows], Y[rows]
+
+
+def same_numbers(first, second):
+    assert digest(first._network) == digest(second._network)
+
+
+def test_class_weight_is_checked():
+    with pytest.raises(ValueError, match=r"class_weight\[1\] is -1"):
+        digits_mlp(class_weight={1: -1}).fit(X, Y)
+    with pytest.raises(ValueError, match="class_weight"):
+        digits_mlp(class_weight="even").fit(X, Y)
 
 
 def test_depth_stops_by_itself():

@@ -13,7 +13,7 @@ from joblib.externals.loky import get_reusable_executor
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from skgrow._threads import one_blas_thread
+from skgrow._threads import one_blas_thread, torch_threads
 from skgrow.growth import parallel
 from skgrow.growth.parallel import run_jobs
 
@@ -187,3 +187,44 @@ def test_an_error_of_a_job_is_not_tried_again():
     with pytest.raises(ValueError, match="job 1"):
         run_jobs(_fails, (), jobs)
     assert calls == [1]
+
+
+def overlapping(first, second):
+    """Enter two contexts, and leave the first one before the second, each in a thread."""
+    entered, left = threading.Event(), threading.Event()
+
+    def begins_first():
+        with first:
+            entered.set()
+            assert both.wait(60)
+        left.set()
+
+    both, thread = threading.Event(), threading.Thread(target=begins_first)
+    thread.start()
+    assert entered.wait(60)
+    with second:
+        both.set()
+        assert left.wait(60)
+    thread.join()
+
+
+def test_jobs_that_overlap_give_the_threads_of_blas_back():
+    with threadpool_limits(2, user_api="blas"):
+        before = _n_blas_threads()
+        overlapping(one_blas_thread, one_blas_thread)
+        assert _n_blas_threads() == before
+
+
+def test_jobs_that_overlap_give_the_threads_of_torch_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    found = []
+    try:
+        overlapping(torch_threads.shared_out(2), torch_threads.shared_out(2))
+        for _ in range(2):  # also in threads that start later
+            thread = threading.Thread(target=lambda: found.append(_n_threads(0)))
+            thread.start()
+            thread.join()
+        assert [_n_threads(0), *found] == [4, 4, 4]
+    finally:
+        torch.set_num_threads(before)

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from safetensors import safe_open
@@ -23,13 +24,16 @@ import skgrow
 from skgrow import (
     ElectionTransferClassifier,
     GrowingMLPClassifier,
+    GrowingMLPRegressor,
     GrowingNAMClassifier,
+    GrowingNAMRegressor,
     ImagePatches,
     ModelFileError,
     ModelVersionWarning,
     _trees,
     persistence,
 )
+from skgrow.policies import NeST
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
@@ -286,6 +290,32 @@ def test_a_crash_leaves_the_old_file(models, file, monkeypatch):
 
 
 # ------------------------------------------------------------ other ways, other versions
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_published_types_suffice_for_skops(models, name):
+    model, rows = models[name], INPUTS.get(name, X)
+    content = skops.io.dumps(model)
+    again = skops.io.loads(content, trusted=skgrow.SKOPS_TYPES)
+    np.testing.assert_array_equal(again.predict_proba(rows), model.predict_proba(rows))
+
+
+def test_the_published_types_suffice_for_numbers_and_dense_networks():
+    text = pd.DataFrame({"text": np.where(X[:, 2] > 2, "a", "b"), "x": X[:, 0]})
+    settings = {"max_iter": 1, "random_state": 0}
+    for model in (
+        GrowingNAMRegressor(n_replicas=1, **settings),
+        GrowingMLPRegressor((4,), how="autogrow", **settings),
+        GrowingMLPClassifier((4,), how=NeST(), where=0, **settings),
+    ):
+        content = skops.io.dumps(model.fit(text, Y))
+        again = skops.io.loads(content, trusted=skgrow.SKOPS_TYPES)
+        np.testing.assert_array_equal(again.predict(text), model.predict(text))
+
+
+def test_the_published_types_are_classes_of_models():
+    assert all(name.startswith("skgrow.") for name in skgrow.SKOPS_TYPES)
+    assert not [name for name in skgrow.SKOPS_TYPES if "Progress" in name]
 
 
 @pytest.mark.parametrize("name", MODELS)

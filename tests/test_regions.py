@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skgrow import regions as regions_module
-from skgrow.regions import ImagePatches, resolve_regions
+from skgrow.regions import ImagePatches, resolve_regions, transfer_regions
 
 
 def resolve(regions, n_features, grow_regions=None, seed=0):
@@ -162,3 +162,20 @@ def test_columns_of_a_table_are_read_in_both_directions():
     for regions in ([[0, 1, 2, 3]], ImagePatches((1, 2, 2), patch_size=1, stride=1)):
         signs = resolve(regions, 4).signs
         assert (len(signs), set(signs.ravel())) == (1, {1})
+
+
+def test_pairs_of_very_many_columns_are_refused_with_their_number():
+    message = (
+        r"each of the 1,999,000 pairs of 2,000 columns.*at most; use regions=\"auto\""
+    )
+    with pytest.raises(ValueError, match=message):
+        resolve("pairs", 2000)
+    assert resolve("pairs", 316).base.shape == (49_770, 2)
+
+
+def test_where_growth_may_look_is_drawn_of_very_many_pairs():
+    limit = regions_module.MAX_GROWTH_REGIONS
+    assert len(resolve("auto", 2000, grow_regions="pairs").growth) <= limit
+    found = transfer_regions("pairs", 2, 2000, np.random.RandomState(0))
+    assert 0.9 * limit < len(found.growth) <= limit
+    assert (found.growth < 2000).all()

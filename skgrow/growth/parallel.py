@@ -7,12 +7,11 @@ from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import contextmanager
 from time import sleep
 
-import torch
 from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
-from skgrow._threads import make_threads_safe
+from skgrow._threads import make_threads_safe, torch_threads
 
 __all__ = ["run_jobs"]
 
@@ -110,7 +109,7 @@ def _run(function, source, job):
 @contextmanager
 def _own_threads(n_jobs, wanted):
     """How many workers: `n_jobs`, or where that is one and it is wanted, threads."""
-    n_threads = torch.get_num_threads()
+    n_threads = torch_threads.count()
     if not wanted or n_threads == 1 or effective_n_jobs(n_jobs) > 1:
         yield n_jobs
         return
@@ -129,9 +128,5 @@ def _threads_shared_out(n_jobs):
     if n_workers == 1 or not getattr(backend, "supports_sharedmem", False):
         yield
         return
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, n_threads // n_workers))
-    try:
+    with torch_threads.shared_out(n_workers):
         yield
-    finally:
-        torch.set_num_threads(n_threads)

@@ -52,6 +52,8 @@ class GrowthPlan:
         What these columns are multiplied by in each way to read a region.
     clusters : Clusters or None
         None when no matched candidates are wanted.
+    time_spent : float
+        Seconds of `max_time` that were spent before.
     vote : bool
         Whether branches vote (transfer to another task) or are tuned (the same task).
     n_errors : float
@@ -75,6 +77,7 @@ class GrowthPlan:
     tol: float
     n_errors: float
     n_jobs: int | None
+    time_spent: float = 0.0
     vote: bool = False
     targets: np.ndarray | None = None
 
@@ -155,7 +158,7 @@ def grow_rounds(progress, selection, plan, *, wanted, seed, first_round):
     reason : str or None
         Why this is the last round although branches are missing.
     """
-    start, round_number = perf_counter(), first_round
+    start, round_number = perf_counter() - plan.time_spent, first_round
     late = False
     while len(progress.network.grown) < wanted and not (progress.stopped or late):
         standing, record = grow_round(
