@@ -15,7 +15,6 @@ from skgrow.losses import CROSS_ENTROPY
 TINY = 1e-30  # a batch may hold no row of a replica, or none that weighs anything
 QUIETEST = 0.01  # growth needs branches that say something
 UNIT = 0.5  # loss of the mean of a target whose deviation is 1; that of classes is more
-WORSE = 1.1  # losses of no branch at all: few passes leave less than that
 FAR_ABOVE = 10.0  # losses of constant scores: too few passes leave less than that
 
 __all__ = ["TrainingData", "TrainingPlan", "TrainingRecord", "shrunk", "train_bank"]
@@ -143,11 +142,13 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
         asked = report is not None and report(len(losses), loss, stopper.last)
         if stop or asked:
             break
-    stopper.restore(lambda: _mean_loss(network.trained(), whole, plan.loss, device))
+    ended = stopper.restore(
+        lambda: _mean_loss(network.trained(), whole, plan.loss, device)
+    )
     trained, problem = network.trained(), None
     if len(losses) > 1 or not losses[0] <= _mean_loss(None, whole, plan.loss) + plan.tol:
         start = TrainableBank(bank, data.n_replicas, device, dtype).trained()
-        trained, problem = _usable(start, trained, whole, plan, device)
+        trained, problem = _usable(start, trained, whole, plan, device, ended)
     record = TrainingRecord(
         losses, stopper.curve, len(losses), stopper.best_iter, problem
     )  # fmt: skip
@@ -193,38 +194,34 @@ def _scaled(bank, logits, data, loss):
     return replace(bank, weights=(*bank.weights[:-1], last))
 
 
-def _usable(start, trained, data, plan, device):
+def _usable(start, trained, data, plan, device, ended=None):
     """The trained bank, and None; or what is left where it does harm, and why.
 
     It does where the loss of the training rows is higher with it than without. Where
-    training has not lowered that loss and has left it well above that without branches,
-    or far above that of constant scores, it has diverged (one pass of many may do either of
-    them): the better of `start` and
-    `trained` is scaled down to where the loss is lowest, and the second value says so.
-    Elsewhere a single network is scaled down too, unless this was one pass of many; for
-    replicas see `shrunk`.
+    training `ended` with a loss that is higher than before, and far above that of
+    constant scores, it has diverged: the better of `start` and `trained` is scaled down
+    to where the loss is lowest, and the second value says so. Elsewhere a single network
+    is scaled down too, unless rows held out have chosen it (`ended` is then None) or this
+    was one pass of many; for replicas see `shrunk`.
     """
     banks = {"with": trained, "before": start, "without": None}
     cost = {"with": _mean_loss(trained, data, plan.loss, device)}
     cost["without"] = _mean_loss(None, data, plan.loss)
     if cost["with"] <= cost["without"] + plan.tol:
         return trained, None
-    cost["before"] = _mean_loss(start, data, plan.loss, device)
-    least = max(cost["before"], WORSE * cost["without"])
+    best, cost["before"] = cost["with"], _mean_loss(start, data, plan.loss, device)
     flat = replace(data, offset=np.zeros_like(data.offset[:1]))
     high = FAR_ABOVE * max(_mean_loss(None, flat, plan.loss), UNIT)
-    sound = cost["with"] < least and cost["with"] <= high
-    if plan.max_iter == 1:
-        sound = cost["with"] <= max(cost["before"] + plan.tol, high)
+    cost["with"] = cost["with"] if ended is None else ended
     problem = None
-    if not sound:
+    if not cost["with"] <= max(cost["before"] + plan.tol, high):
         problem = (
             "training diverged: the loss of the training rows is {with:.3g} with the "
             "trained branches, {before:.3g} as they were before and {without:.3g} without"
         ).format(**cost)
-    elif plan.max_iter == 1 or data.share is not None:
+    elif ended is None or data.share is not None:
         return trained, None
-    kept = banks["with" if cost["with"] <= cost["before"] else "before"]
+    kept = banks["with" if best <= cost["before"] else "before"]
     return _scaled(kept, kept.logits(data.X, device), data, plan.loss), problem
 
 
@@ -365,8 +362,11 @@ class _Stopper:
         return epoch - self.best_iter >= self.plan.n_iter_no_change
 
     def restore(self, loss_now):
-        """Go back to the best weights; without rows to stop by, if they are better."""
-        last = self.begun
+        """Go back to the best weights; without rows to stop by, if they are better.
+
+        Returns the loss of the last weights, where it was asked for.
+        """
+        last, loss = self.begun, None
         if self.validation is None and self.plan.max_iter > 1:
             loss = loss_now()
             self.network.parameters.copy_(self.best)
@@ -374,6 +374,7 @@ class _Stopper:
                 self.network.parameters.copy_(last)
         elif self.validation is not None:
             self.network.parameters.copy_(self.best)
+        return loss
 
     def _validation_loss(self):
         X, y, sample_weight, offset = self.validation
