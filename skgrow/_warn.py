@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
-from pathlib import Path
 
 import sklearn
 
 __all__ = ["warn_user"]
 
 # What a user calls runs through our verbs and through scikit-learn's wrappers of them.
-INNER = tuple(str(Path(f).parent) for f in (__file__, sklearn.__file__))
+INNER = tuple(os.path.dirname(f) + os.sep for f in (__file__, sklearn.__file__))
 
 
 def warn_user(message, category):
