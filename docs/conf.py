@@ -3,7 +3,7 @@
 import warnings
 
 import skgrow
-from skgrow._display import DisplayMixin
+from skgrow.estimators.html_display import DisplayMixin
 
 project = "skgrow"
 author = "the skgrow developers"

@@ -15,10 +15,10 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from skgrow import GrowingNAMClassifier, ImagePatches
-from skgrow.forward import features_major
-from skgrow.growth.candidates import FoldedBranches
-from skgrow.growth.clustering import find_clusters
-from skgrow.growth.qualification import precision_bound
+from skgrow.growth.reuse.clustering import find_clusters
+from skgrow.growth.reuse.qualification import precision_bound
+from skgrow.networks.branch_uses import FoldedBranches
+from skgrow.networks.forward import features_major
 
 IMAGES = Path(__file__).parent / "images"
 

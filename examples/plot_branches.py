@@ -21,7 +21,7 @@ from matplotlib.patches import Rectangle
 from sklearn.datasets import load_digits
 
 from skgrow import GrowingNAMClassifier, ImagePatches
-from skgrow.growth.clustering import find_clusters
+from skgrow.growth.reuse.clustering import find_clusters
 
 X, y = load_digits(return_X_y=True)
 patches = ImagePatches((1, 8, 8), patch_size=3, stride=5)

@@ -2,8 +2,11 @@
 
 from importlib.metadata import version
 
-from skgrow._skops import SKOPS_TYPES
-from skgrow.election import ElectionTransferClassifier
+from skgrow._stored import SKOPS_TYPES
+from skgrow.estimators.election import ElectionTransferClassifier
+from skgrow.estimators.mlp import GrowingMLPClassifier, GrowingMLPRegressor
+from skgrow.estimators.nam import GrowingNAMClassifier
+from skgrow.estimators.nam_regressor import GrowingNAMRegressor
 from skgrow.exceptions import (
     GrowthStoppedWarning,
     IgnoredColumnWarning,
@@ -11,11 +14,8 @@ from skgrow.exceptions import (
     ModelVersionWarning,
     UnseenCategoryWarning,
 )
-from skgrow.mlp import GrowingMLPClassifier, GrowingMLPRegressor
-from skgrow.nam import GrowingNAMClassifier
-from skgrow.nam_regressor import GrowingNAMRegressor
-from skgrow.persistence import load, save
-from skgrow.regions import ImagePatches
+from skgrow.files.persistence import load, save
+from skgrow.inputs.regions import ImagePatches
 
 __all__ = [
     "ElectionTransferClassifier",

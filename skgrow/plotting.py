@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skgrow._growth_display import GrowthDisplay
-from skgrow._plot_texts import LONGEST_NAME, short_names
-from skgrow._region_display import RegionDisplay, new_axes
-from skgrow._term_display import TermDisplay
+from skgrow.explain.growth_display import GrowthDisplay
+from skgrow.explain.plot_texts import LONGEST_NAME, short_names
+from skgrow.explain.region_display import RegionDisplay, new_axes
+from skgrow.explain.term_display import TermDisplay
 
 __all__ = ["GrowthDisplay", "ImportanceDisplay", "RegionDisplay", "TermDisplay"]
 

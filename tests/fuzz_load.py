@@ -32,7 +32,7 @@ from safetensors.numpy import save as to_bytes
 from sklearn.base import is_classifier
 
 import skgrow
-from skgrow import persistence
+from skgrow.files import persistence
 from skgrow.policies import Top
 
 ODD = [

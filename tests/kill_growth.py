@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 
 import skgrow
 from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ImagePatches
-from skgrow.persistence import digest
+from skgrow.files.persistence import digest
 
 N_BRANCHES = 40
 

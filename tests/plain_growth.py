@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skgrow.bank import BranchBank
-from skgrow.growth.candidates import Candidates
+from skgrow.networks.bank import BranchBank
+from skgrow.networks.branch_uses import Candidates
 
 K, SIZE, N_BRANCHES, N_FEATURES = 3, 2, 4, 5
 

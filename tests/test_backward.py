@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.backward import TrainableBank
-from skgrow.bank import BranchBank
+from skgrow.networks.bank import BranchBank
+from skgrow.training.bank_gradient import TrainableBank
 
 
 def bank_of(sizes, n_branches=6, n_outputs=3, dtype=np.float64):

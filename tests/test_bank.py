@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.bank import BranchBank
-from skgrow.forward import MOST_CHUNK_ROWS
-from skgrow.regions import ImagePatches
+from skgrow.inputs.regions import ImagePatches
+from skgrow.networks.bank import BranchBank
+from skgrow.networks.forward import MOST_CHUNK_ROWS
 
 
 def random_bank(hidden_layer_sizes=(5, 4), dtype=np.float64, seed=0):

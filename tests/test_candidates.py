@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.bank import BranchBank
-from skgrow.forward import features_major
-from skgrow.growth.candidates import (
+from skgrow.networks.bank import BranchBank
+from skgrow.networks.branch_uses import (
     Candidates,
     FoldedBranches,
     count_trunks,
@@ -17,6 +16,7 @@ from skgrow.growth.candidates import (
     outputs_of,
     trunk_chunks,
 )
+from skgrow.networks.forward import features_major
 
 N_BRANCHES, SIZE, N_CLASSES, N_FEATURES, N_CANDIDATES = 4, 3, 5, 7, 20
 
@@ -235,7 +235,7 @@ def test_trunks_of_one_region_read_it_once(bounded):
 
 
 def test_trunk_chunks_cover_all_and_keep_those_that_share_together(monkeypatch):
-    monkeypatch.setattr("skgrow.growth.candidates.BRANCHES_PER_CHUNK", 3)
+    monkeypatch.setattr("skgrow.networks.branch_uses.BRANCHES_PER_CHUNK", 3)
     candidates = Candidates.concatenate([plain_candidates(), sharing_candidates()])
     chunks = trunk_chunks(candidates)
     assert sorted(np.concatenate(chunks)) == list(range(len(candidates)))

@@ -11,9 +11,9 @@ from skgrow import (
     GrowingNAMRegressor,
     IgnoredColumnWarning,
 )
-from skgrow.category_order import FEW_CATEGORIES, category_positions, reliability
-from skgrow.replicas import replica_inputs, replica_shares
-from skgrow.scaling import MISSING, fit_scaler
+from skgrow.inputs.category_order import FEW_CATEGORIES, category_positions, reliability
+from skgrow.inputs.scaling import MISSING, fit_scaler
+from skgrow.training.replicas import replica_inputs, replica_shares
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 

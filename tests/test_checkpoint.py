@@ -14,9 +14,9 @@ from sklearn.preprocessing import MinMaxScaler
 
 import skgrow
 from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ModelFileError
-from skgrow._trees import STATE
-from skgrow.growth import rounds
-from skgrow.persistence import digest, read, write
+from skgrow.files.codec import STATE
+from skgrow.files.persistence import digest, read, write
+from skgrow.growth.reuse import rounds
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
@@ -218,7 +218,7 @@ def test_a_grown_model_does_not_resume_what_the_ungrown_one_had_begun(tmp_path):
 
 def test_a_file_of_another_version_is_refused(monkeypatch, tmp_path):
     run_and_break(monkeypatch, tmp_path / "a", "nam", 1)
-    monkeypatch.setattr("skgrow._checkpoint.version", lambda name: "9.1")
+    monkeypatch.setattr("skgrow.files.checkpoint.version", lambda name: "9.1")
     X, y, model = start("nam")
     with pytest.raises(ValueError, match="another call of grow: the version of skgrow"):
         model.grow(X, y, N_BRANCHES, checkpoint=tmp_path / "a")

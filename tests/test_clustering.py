@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skgrow.bank import BranchBank
-from skgrow.growth import clustering
-from skgrow.growth.clustering import find_clusters
+from skgrow.growth.reuse import clustering
+from skgrow.growth.reuse.clustering import find_clusters
+from skgrow.networks.bank import BranchBank
 
 
 def make_bank(region_size=3, n_branches=2, n_classes=3, dtype=np.float64):

@@ -503,7 +503,8 @@ OWN_PAIRS = {"regions": [[0, 1], [2, 3]], "grow_regions": "pairs", "curves": Tru
 def test_growth_beside_chosen_pairs_ends_after_one_round_for_nothing(
     monkeypatch, parameters, n_rounds
 ):
-    monkeypatch.setattr("skgrow._nam_verbs.ERRORS_BESIDE_PAIRS", 0)  # any fall counts
+    # Any fall counts.
+    monkeypatch.setattr("skgrow.estimators.nam_verbs.ERRORS_BESIDE_PAIRS", 0)
     X, y = crossed()
     nam = table_nam(tol=0, **parameters).fit(X, y)
     with pytest.warns(GrowthStoppedWarning):
@@ -521,7 +522,8 @@ def test_growth_beside_chosen_pairs_ends_after_one_round_for_nothing(
 def test_growth_beside_chosen_pairs_must_be_better_by_more_than_the_error(
     monkeypatch, parameters, is_strict
 ):
-    monkeypatch.setattr("skgrow._nam_verbs.ERRORS_BESIDE_PAIRS", 1e3)  # nothing is
+    # Nothing is enough.
+    monkeypatch.setattr("skgrow.estimators.nam_verbs.ERRORS_BESIDE_PAIRS", 1e3)
     X, y = crossed()
     nam = table_nam(**parameters).fit(X, y)
     with pytest.warns(GrowthStoppedWarning) as warned:

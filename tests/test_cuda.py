@@ -14,10 +14,10 @@ from skgrow import (
     GrowingNAMRegressor,
     ImagePatches,
 )
-from skgrow.backward import TrainableBank
-from skgrow.forward import features_major
-from skgrow.growth.screening import screen_plain
-from skgrow.losses import CROSS_ENTROPY
+from skgrow.growth.reuse.screening import screen_plain
+from skgrow.networks.forward import features_major
+from skgrow.training.bank_gradient import TrainableBank
+from skgrow.training.losses import CROSS_ENTROPY
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="torch sees no CUDA device here"

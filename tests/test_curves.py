@@ -6,12 +6,13 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from skgrow import GrowingNAMClassifier, curve_fitting
-from skgrow.curve_fitting import FIXED, KNEES, RIDGE, fit_curves
-from skgrow.curves import N_BINS, N_VALUES, Curves, knots_of
-from skgrow.cuts import CAUTION, LEAST_OF_HALF, HalfStep, accelerated
-from skgrow.interactions import promising_pairs
-from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
+from skgrow import GrowingNAMClassifier
+from skgrow.networks.curves import N_BINS, N_VALUES, Curves, knots_of
+from skgrow.training import curve_fitting
+from skgrow.training.curve_fitting import FIXED, KNEES, RIDGE, fit_curves
+from skgrow.training.losses import CROSS_ENTROPY, SQUARED_ERROR
+from skgrow.training.pair_screen import promising_pairs
+from skgrow.training.split_steps import CAUTION, LEAST_OF_HALF, HalfStep, accelerated
 
 PLAIN = {"n_classes": 2, "n_replicas": 1, "seed": 0}
 
@@ -215,7 +216,7 @@ def test_acceleration_comes_to_the_least_in_fewer_steps():
 
 def test_steps_are_blind_to_rows_left_out(monkeypatch):
     X, y, weight = rows(600)
-    monkeypatch.setattr("skgrow.cuts.MAX_STEPS", 1)
+    monkeypatch.setattr("skgrow.training.split_steps.MAX_STEPS", 1)
     categorical, left_out = np.array([False, False, True]), np.arange(0, 600, 4)
     found = []
     for answers in (y, np.where(np.isin(np.arange(600), left_out), 1 - y, y)):
@@ -363,7 +364,7 @@ def test_a_smooth_pair_is_found_on_few_rows(monkeypatch):
         return [2, 5] in promising_pairs(X, left, 3).tolist()
 
     assert sum(map(is_found, range(30))) > 27
-    monkeypatch.setattr("skgrow.interactions._of_quarters", lambda *sums: 0)
+    monkeypatch.setattr("skgrow.training.pair_screen._of_quarters", lambda *sums: 0)
     assert sum(map(is_found, range(30))) < 25
 
 
@@ -377,7 +378,7 @@ def test_a_checkered_pair_is_found_where_quarters_hardly_differ(monkeypatch):
         return promising_pairs(X, left, 1).tolist() == [[2, 5]]
 
     assert all(map(is_found, range(20)))
-    monkeypatch.setattr("skgrow.interactions.CELLS_SHARE", 0)
+    monkeypatch.setattr("skgrow.training.pair_screen.CELLS_SHARE", 0)
     assert sum(map(is_found, range(20))) < 10
 
 

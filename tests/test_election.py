@@ -16,14 +16,14 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ImagePatches
-from skgrow._sources import source_bank
-from skgrow.growth.nominees import (
+from skgrow.growth.transfer.nominees import (
     FRESH_PER_CLASS,
     KEPT_PER_CLASS,
     MAX_BYTES,
     _affordable,
 )
-from skgrow.growth.voting import Tally
+from skgrow.growth.transfer.source_banks import source_bank
+from skgrow.networks.votes import Tally
 
 # How many votes a few hundred rows carry is not what is asked here.
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")

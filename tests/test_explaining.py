@@ -15,8 +15,8 @@ from sklearn.exceptions import NotFittedError
 
 import skgrow
 from skgrow import GrowingNAMClassifier, GrowingNAMRegressor, ImagePatches
-from skgrow._shapes import axes_of, purified
-from skgrow._terms import TermNames
+from skgrow.explain.shape_functions import axes_of, purified
+from skgrow.explain.terms import TermNames
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
@@ -428,7 +428,7 @@ def test_importances_of_many_rows_take_no_more_memory(binary, monkeypatch):
     expected = binary.term_importances(FRAME)
     weight = np.arange(len(FRAME)) % 3
     weighted = binary.term_importances(FRAME, weight)
-    monkeypatch.setattr("skgrow._explaining.KEPT_BYTES", 0)
+    monkeypatch.setattr("skgrow.estimators.explaining.KEPT_BYTES", 0)
     np.testing.assert_allclose(binary.term_importances(FRAME), expected)
     np.testing.assert_allclose(binary.term_importances(FRAME, weight), weighted)
     rows = pd.concat([FRAME] * 40, ignore_index=True)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import skgrow
-from skgrow._files import is_special, replace_file
+from skgrow.files.replacing import is_special, replace_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes of POSIX")
 

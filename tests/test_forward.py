@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.bank import BranchBank
-from skgrow.forward import (
+from skgrow.networks.bank import BranchBank
+from skgrow.networks.forward import (
     BRANCHES_PER_CHUNK,
     LAYER_BYTES,
     LEAST_CHUNK_ROWS,

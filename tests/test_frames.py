@@ -29,8 +29,8 @@ from skgrow import (
     ImagePatches,
     UnseenCategoryWarning,
 )
-from skgrow.frames import read_columns
-from skgrow.tables import Table
+from skgrow.inputs.frames import read_columns
+from skgrow.inputs.tables import Table
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 N = 200

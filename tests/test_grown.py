@@ -10,8 +10,8 @@ from plain_growth import (
     random_rows,
 )
 
-from skgrow.forward import features_major
-from skgrow.growth.grown import GrownBranches, Network
+from skgrow.networks.forward import features_major
+from skgrow.networks.grown import GrownBranches, Network
 
 
 def random_grown(n=300, seed=4):

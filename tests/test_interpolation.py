@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skgrow._interpolation import between, interpolated
+from skgrow.inputs.interpolation import between, interpolated
 
 SIZES = [2.0**-1060, 2.0**-1020, 2.0**-300, 1.0, 2.0**1020]
 

@@ -10,14 +10,10 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
-from skgrow import (
-    GrowingNAMClassifier,
-    GrowthStoppedWarning,
-    ImagePatches,
-    _training_steps,
-)
-from skgrow.forward import features_major
-from skgrow.growth import masking, rounds
+from skgrow import GrowingNAMClassifier, GrowthStoppedWarning, ImagePatches
+from skgrow.estimators import training_steps
+from skgrow.growth.reuse import mask_state, rounds
+from skgrow.networks.forward import features_major
 
 MATCHINGS = ["both", "clusters", "exhaustive"]
 PATCHES = ImagePatches((1, 8, 8), patch_size=3, stride=5)  # 4 patches, 36 to grow on
@@ -170,7 +166,8 @@ def test_a_joint_refit_on_a_part_of_the_rows_knows_all_scores(fitted, monkeypatc
     """Where the values of all branches on all rows would take too much memory."""
     _, grown = fitted("exhaustive")
     more = copy.deepcopy(grown).set_params(refit=True)
-    monkeypatch.setattr(masking, "MAX_REFIT_BYTES", 20 * 250 * 8)  # a third of the rows
+    # A third of the rows.
+    monkeypatch.setattr(mask_state, "MAX_REFIT_BYTES", 20 * 250 * 8)
     more.grow(X[SELECTION], Y[SELECTION], 10)
     last = more.growth_history_[-1]
     assert last["loss"] < grown.growth_history_[-1]["loss"]
@@ -397,8 +394,8 @@ def test_growth_interrupted_inside_fit_keeps_the_base(monkeypatch):
 def test_failed_training_leaves_the_model_as_it_was(fitted, monkeypatch, verb, error):
     nam = copy.deepcopy(fitted("exhaustive")[1])
     before = copy.deepcopy(nam)
-    failing = fail_at_call(_training_steps.train_bank, 1, error)
-    monkeypatch.setattr(_training_steps, "train_bank", failing)
+    failing = fail_at_call(training_steps.train_bank, 1, error)
+    monkeypatch.setattr(training_steps, "train_bank", failing)
     other = Y[:100] % 3 if verb == "fit" else Y[:100]
     with pytest.raises(type(error)):
         getattr(nam, verb)(X[:100], other)
@@ -419,8 +416,8 @@ def test_failed_growth_leaves_the_model_as_it_was(fitted, monkeypatch):
 
 
 def test_failed_first_fit_leaves_an_unfitted_estimator(monkeypatch):
-    failing = fail_at_call(_training_steps.train_bank, 1, RuntimeError("memory"))
-    monkeypatch.setattr(_training_steps, "train_bank", failing)
+    failing = fail_at_call(training_steps.train_bank, 1, RuntimeError("memory"))
+    monkeypatch.setattr(training_steps, "train_bank", failing)
     nam = digits_nam()
     with pytest.raises(RuntimeError, match="memory"):
         nam.fit(X[:100], Y[:100])

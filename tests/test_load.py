@@ -83,11 +83,11 @@ def test_memory_stays_where_it_is():
 PREDICT = """
 import numpy as np
 from dataclasses import replace
-from skgrow.bank import BranchBank
-from skgrow.growth.candidates import Candidates
-from skgrow.growth.grown import GrownBranches
-from skgrow.growth.voting import Electorate
-from skgrow.scaling import PixelScaler
+from skgrow.networks.bank import BranchBank
+from skgrow.networks.branch_uses import Candidates
+from skgrow.networks.grown import GrownBranches
+from skgrow.networks.votes import Electorate
+from skgrow.inputs.scaling import PixelScaler
 
 def peak():  # MiB, of this program alone
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))

@@ -11,8 +11,9 @@ import torch
 from kill_growth import rows_and_model
 from threadpoolctl import threadpool_limits
 
-from skgrow.bank import BranchBank
-from skgrow.growth import parallel, screening
+from skgrow.growth.reuse import screening
+from skgrow.networks.bank import BranchBank
+from skgrow.runtime import parallel
 
 distributed = pytest.importorskip(
     "distributed", reason="needs dask's scheduler: pip install skgrow[distributed]"

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skgrow.bank import BranchBank
-from skgrow.forward import features_major
-from skgrow.growth import matching
-from skgrow.growth.candidates import FoldedBranches
-from skgrow.growth.clustering import find_clusters
-from skgrow.growth.matching import (
+from skgrow.growth.reuse import matching
+from skgrow.growth.reuse.clustering import find_clusters
+from skgrow.growth.reuse.matching import (
     RANKINGS,
     partial_average_distance,
     propose_matches,
     transfer,
 )
-from skgrow.losses import CROSS_ENTROPY
+from skgrow.networks.bank import BranchBank
+from skgrow.networks.branch_uses import FoldedBranches
+from skgrow.networks.forward import features_major
+from skgrow.training.losses import CROSS_ENTROPY
 
 N_CLASSES = 3
 N_BRANCHES = 3

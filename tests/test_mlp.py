@@ -20,10 +20,10 @@ from skgrow import (
     GrowthStoppedWarning,
     ModelFileError,
     ModelVersionWarning,
-    _mlp_verbs,
 )
-from skgrow.perceptron import Perceptron
-from skgrow.persistence import digest, write
+from skgrow.estimators import mlp_verbs
+from skgrow.files.persistence import digest, write
+from skgrow.networks.perceptron import Perceptron
 from skgrow.policies import (
     AutoGrow,
     Firefly,
@@ -212,8 +212,8 @@ def test_the_best_network_is_kept():
     ).fit(X, y)
     best = np.argmin(mlp.validation_curve_)
     assert best < len(mlp.validation_curve_) - 1
-    from skgrow._mlp_training import Rows, mean_loss
-    from skgrow._validation import stratified_split
+    from skgrow.inputs.checks import stratified_split
+    from skgrow.training.dense_training import Rows, mean_loss
 
     _, out = stratified_split(y, mlp.validation_fraction, mlp._seed)
     scaled, target, weight = mlp._encode(mlp._scaled(X[out]), y[out], None)
@@ -232,10 +232,10 @@ def test_an_interrupted_fit_keeps_the_passes_that_are_done(monkeypatch, how):
             raise KeyboardInterrupt
         return train_pass(*args, **options)
 
-    train_pass = _mlp_verbs.train_pass
+    train_pass = mlp_verbs.train_pass
     mlp, n_last = digits_mlp(how=how), 0
     before = mlp.fit(X, Y).predict_proba(X)
-    monkeypatch.setattr(_mlp_verbs, "train_pass", interrupted)
+    monkeypatch.setattr(mlp_verbs, "train_pass", interrupted)
     n_calls, n_last = 0, 1
     with pytest.raises(KeyboardInterrupt):
         mlp.fit(X, Y)

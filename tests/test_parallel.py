@@ -13,9 +13,9 @@ from joblib.externals.loky import get_reusable_executor
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from skgrow._threads import one_blas_thread, torch_threads
-from skgrow.growth import parallel
-from skgrow.growth.parallel import run_jobs
+from skgrow.runtime import parallel
+from skgrow.runtime.parallel import run_jobs
+from skgrow.runtime.threads import one_blas_thread, torch_threads
 
 
 @pytest.fixture(autouse=True)

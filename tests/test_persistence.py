@@ -30,9 +30,8 @@ from skgrow import (
     ImagePatches,
     ModelFileError,
     ModelVersionWarning,
-    _trees,
-    persistence,
 )
+from skgrow.files import codec, persistence
 from skgrow.policies import NeST
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
@@ -214,7 +213,7 @@ def test_hostile_trees(tmp_path, tree):
 
 @pytest.mark.parametrize("shape", [[2**62], [-8], [2, 5], [17], [1.5], "a", [2**40, 0]])
 def test_bits_of_no_such_shape(shape):
-    reader = _trees.Reader({"0": np.zeros(1, dtype=np.uint8)}, _trees.Budget(1))
+    reader = codec.Reader({"0": np.zeros(1, dtype=np.uint8)}, codec.Budget(1))
     assert reader.node({"bits": ["0", [2, 4]]}).shape == (2, 4)
     with pytest.raises((ModelFileError, TypeError, ValueError)):
         reader.node({"bits": ["0", shape]})
@@ -230,7 +229,7 @@ def test_deep_trees(tmp_path):
 
 def test_parts_that_do_not_fit_together(models, tmp_path):
     """A file with a right digest whose arrays make no network."""
-    writer = _trees.Writer()
+    writer = codec.Writer()
     tree = writer.node(models["grown"])
     for name, array in writer.arrays.items():
         arrays = writer.arrays | {name: array[..., :0]}
@@ -244,7 +243,7 @@ def test_parts_that_do_not_fit_together(models, tmp_path):
 
 def test_a_table_that_is_none(models, tmp_path):
     """Columns that are read through something else than a table."""
-    writer = _trees.Writer()
+    writer = codec.Writer()
     [kind, parameters, state] = writer.node(models["narrow"])["estimator"]
     for table in (3, {"same": 0}, {"record": ["Table", {"names": [], "categories": []}]}):
         tree = {"estimator": [kind, parameters, {**state, "_table": table}]}
@@ -346,7 +345,7 @@ def test_pickles_of_another_version_say_so(models, monkeypatch):
         warnings.simplefilter("error")
         again = pickle.loads(content)
     assert vars(again).keys() == vars(model).keys()
-    monkeypatch.setattr("skgrow._predicting.version", lambda name: "9.1")
+    monkeypatch.setattr("skgrow.estimators.predicting.version", lambda name: "9.1")
     with pytest.warns(
         ModelVersionWarning, match=r"written by skgrow 0\.1\.0; this is 9\.1"
     ):

@@ -10,8 +10,8 @@ from matplotlib import pyplot as plt
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
 from skgrow import GrowingMLPClassifier, GrowingNAMClassifier, ImagePatches
+from skgrow.inputs.tables import RARE_ROWS
 from skgrow.plotting import GrowthDisplay, ImportanceDisplay, RegionDisplay, TermDisplay
-from skgrow.tables import RARE_ROWS
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 

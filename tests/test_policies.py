@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 
-from skgrow import surgery
-from skgrow._mlp_training import Rows, mean_loss, train_pass
-from skgrow.perceptron import Perceptron
+from skgrow.growth.inside import surgery
+from skgrow.growth.inside.how import HOW
+from skgrow.growth.inside.probe import Probe
+from skgrow.growth.inside.surgery import add_units
+from skgrow.growth.inside.when import Never, Periodic, Plateau
+from skgrow.growth.inside.where import At, Everywhere, Gain, Stages, SVoD, Top
+from skgrow.networks.perceptron import Perceptron
 from skgrow.policies import (
     SWE,
     AutoGrow,
@@ -22,11 +26,7 @@ from skgrow.policies import (
     Stacking,
     ZeroPad,
 )
-from skgrow.policies.how import HOW
-from skgrow.policies.probe import Probe
-from skgrow.policies.when import Never, Periodic, Plateau
-from skgrow.policies.where import At, Everywhere, Gain, Stages, SVoD, Top
-from skgrow.surgery import add_units
+from skgrow.training.dense_training import Rows, mean_loss, train_pass
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 

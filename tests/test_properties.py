@@ -26,7 +26,7 @@ from skgrow import (
     GrowthStoppedWarning,
     ImagePatches,
 )
-from skgrow.persistence import digest
+from skgrow.files.persistence import digest
 from skgrow.policies import Periodic
 
 N_ROWS = 60

@@ -9,14 +9,14 @@ from plain_growth import (
 )
 from scipy.stats import binom
 
-from skgrow.growth import qualification
-from skgrow.growth.qualification import (
+from skgrow.growth.reuse import qualification
+from skgrow.growth.reuse.qualification import (
     precision_bound,
     qualify,
     scan_thresholds,
     surprise,
 )
-from skgrow.losses import CROSS_ENTROPY
+from skgrow.training.losses import CROSS_ENTROPY
 
 
 @pytest.mark.parametrize("prior", [0.02, 0.1, 0.5])

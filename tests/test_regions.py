@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skgrow import regions as regions_module
-from skgrow.regions import ImagePatches, resolve_regions, transfer_regions
+from skgrow.inputs.regions import ImagePatches, resolve_regions, transfer_regions
 
 
 def resolve(regions, n_features, grow_regions=None, seed=0):

@@ -16,8 +16,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skgrow
 from skgrow import GrowingMLPRegressor, GrowingNAMRegressor, GrowthStoppedWarning
-from skgrow.losses import CROSS_ENTROPY, SQUARED_ERROR
 from skgrow.plotting import GrowthDisplay, ImportanceDisplay, TermDisplay
+from skgrow.training.losses import CROSS_ENTROPY, SQUARED_ERROR
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 

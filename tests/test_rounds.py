@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from skgrow.growth.rounds import Progress
+from skgrow.growth.reuse.rounds import Progress
 
 
 class Standing:

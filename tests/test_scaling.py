@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skgrow import scaling
-from skgrow.scaling import fit_scaler
+from skgrow.inputs import scaling
+from skgrow.inputs.scaling import fit_scaler
 
 
 def fit_table(X, sample_weight=None):

@@ -25,12 +25,11 @@ from skgrow import (
     GrowingNAMClassifier,
     GrowingNAMRegressor,
     ModelFileError,
-    _schema,
-    _trees,
 )
-from skgrow.bank import BranchBank
-from skgrow.growth.grown import GrownBranches
-from skgrow.tables import Table
+from skgrow.files import codec, schema
+from skgrow.inputs.tables import Table
+from skgrow.networks.bank import BranchBank
+from skgrow.networks.grown import GrownBranches
 
 # Labels, and numbers that nothing is found by; they may be any. A bank that votes has the
 # columns of its source, but is used on others.
@@ -88,7 +87,7 @@ def table():
 
 
 def parts_of(model):
-    writer = _trees.Writer()
+    writer = codec.Writer()
     return [writer.node(model)], writer.arrays
 
 
@@ -121,12 +120,12 @@ def refused(path, arrays, parts, match=None):
 
 
 def test_every_field_of_every_class_is_declared(model):
-    for name, cls in _trees.RECORDS.items():
+    for name, cls in codec.RECORDS.items():
         assert is_dataclass(cls)
         if not issubclass(cls, BaseEstimator):  # policies check themselves
-            assert set(_schema.FIELDS[name]) == {field.name for field in fields(cls)}
+            assert set(schema.FIELDS[name]) == {field.name for field in fields(cls)}
     state = set(vars(model)) - set(model.get_params())
-    assert state <= set(_schema.FITTED)
+    assert state <= set(schema.FITTED)
 
 
 def test_no_array_is_of_another_dtype(model, tmp_path):
@@ -209,7 +208,7 @@ def test_a_device_of_another_machine_is_no_fault_of_the_file(table, tmp_path):
         again.predict(table_rows()[0])
 
 
-@pytest.mark.parametrize("name", sorted(_schema.FITTED))
+@pytest.mark.parametrize("name", sorted(schema.FITTED))
 def test_fitted_state_of_another_kind(model, tmp_path, name):
     parts, arrays = parts_of(model)
     state = parts[0]["estimator"][2]
@@ -260,9 +259,9 @@ def test_tuples_among_objects_come_back():
     values = np.empty(3, dtype=object)
     for i, value in enumerate([("a", 1), ("b", 2), ("c", 3)]):
         values[i] = value
-    writer = _trees.Writer()
+    writer = codec.Writer()
     tree = json.loads(json.dumps(writer.node(Table(("a",), (values,)))))
-    again = _trees.Reader(writer.arrays, _trees.Budget(0)).node(tree)
+    again = codec.Reader(writer.arrays, codec.Budget(0)).node(tree)
     assert again.categories[0].tolist() == values.tolist()
     assert again.categories[0].shape == (3,)
 
@@ -338,7 +337,7 @@ def number_of(tree, wanted):
         for part in node.values() if isinstance(node, dict) else node:
             if isinstance(part, (dict, list)):
                 visit(part)
-        if isinstance(node, dict) and len(node) == 1 and set(node) & _trees.SHARED:
+        if isinstance(node, dict) and len(node) == 1 and set(node) & codec.SHARED:
             done.append(node)
 
     visit(tree)
@@ -418,7 +417,7 @@ def test_time_is_not_doubled_either(tmp_path):
 
 
 def test_references_are_numbers_of_parts_before():
-    reader = _trees.Reader({}, _trees.Budget(0))
+    reader = codec.Reader({}, codec.Budget(0))
     part = reader.node({"strings": ["U", ["a"]]})
     assert reader.node({"same": 0}) is part
     for number in (-1, False, 0.0, "0", None):  # numpy and lists would take some of them

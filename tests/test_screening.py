@@ -16,9 +16,7 @@ from plain_growth import (
     random_rows,
 )
 
-from skgrow.forward import features_major
-from skgrow.growth.candidates import Candidates
-from skgrow.growth.screening import (
+from skgrow.growth.reuse.screening import (
     MIN_SUPPORT,
     candidate_outputs,
     gain_and_step,
@@ -27,7 +25,9 @@ from skgrow.growth.screening import (
     screen_plain,
     threshold_values,
 )
-from skgrow.losses import CROSS_ENTROPY
+from skgrow.networks.branch_uses import Candidates
+from skgrow.networks.forward import features_major
+from skgrow.training.losses import CROSS_ENTROPY
 
 
 def test_residual_is_the_gradient_and_curvature_of_the_loss():

@@ -7,7 +7,7 @@ from plain_growth import (
     random_rows,
 )
 
-from skgrow.growth.selection import (
+from skgrow.growth.reuse.selection import (
     CHEAP,
     DAMPING,
     PICKS_PER_REFRESH,
@@ -16,7 +16,7 @@ from skgrow.growth.selection import (
     select_votes,
     vote_gains,
 )
-from skgrow.losses import CROSS_ENTROPY
+from skgrow.training.losses import CROSS_ENTROPY
 
 
 def test_select_stagewise_in_a_plain_loop():

@@ -9,17 +9,15 @@ from scipy.optimize import minimize
 from sklearn.base import clone
 
 import skgrow
-from skgrow import (
-    GrowingNAMClassifier,
-    GrowingNAMRegressor,
-    _training_steps,
-    surface_fitting,
-)
-from skgrow.curve_fitting import fit_curves
-from skgrow.cuts import QuarterStep
-from skgrow.losses import CROSS_ENTROPY
-from skgrow.scaling import QuantileScaler, fit_scaler
-from skgrow.surface_fitting import (
+from skgrow import GrowingNAMClassifier, GrowingNAMRegressor
+from skgrow.estimators import training_steps
+from skgrow.inputs.scaling import QuantileScaler, fit_scaler
+from skgrow.networks.surfaces import Surfaces
+from skgrow.training import surface_fitting
+from skgrow.training.curve_fitting import fit_curves
+from skgrow.training.losses import CROSS_ENTROPY
+from skgrow.training.split_steps import QuarterStep
+from skgrow.training.surface_fitting import (
     KNEE,
     MAX_SURFACES,
     RIDGE,
@@ -30,8 +28,7 @@ from skgrow.surface_fitting import (
     _Rows,
     fit_surfaces,
 )
-from skgrow.surface_mean import mean_surfaces
-from skgrow.surfaces import Surfaces
+from skgrow.training.surface_mean import mean_surfaces
 
 
 def jagged(n=4000, seed=0):
@@ -372,13 +369,13 @@ def test_branches_learn_beside_curves_and_are_as_loud_as_surfaces_allow(monkeypa
     X, dark = jagged(600)
     seen = {}
     for name in ("train_bank", "shrunk"):
-        step = getattr(_training_steps, name)
+        step = getattr(training_steps, name)
 
         def watched(bank, data, *args, name=name, step=step, **how):
             seen[name] = data.offset
             return step(bank, data, *args, **how)
 
-        monkeypatch.setattr(_training_steps, name, watched)
+        monkeypatch.setattr(training_steps, name, watched)
     nam = GrowingNAMClassifier(max_iter=2, random_state=0).fit(X, dark)
     network = nam._network
     curves = network.curves.logits(X) + network.intercept
@@ -415,7 +412,7 @@ def test_files_whose_surfaces_do_not_fit_are_refused(tmp_path, wrong):
     nam = GrowingNAMClassifier(max_iter=3, random_state=0).fit(frame, y)
     surfaces = replace(nam._network.surfaces, **wrong)
     nam._network = replace(nam._network, surfaces=surfaces)
-    skgrow.persistence.write([nam], tmp_path / "nam.safetensors")
+    skgrow.files.persistence.write([nam], tmp_path / "nam.safetensors")
     with pytest.raises(skgrow.exceptions.ModelFileError, match="surfaces"):
         skgrow.load(tmp_path / "nam.safetensors")
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skgrow.cuts import LEAST, QuarterStep
-from skgrow.surfaces import Surfaces
+from skgrow.networks.surfaces import Surfaces
+from skgrow.training.split_steps import LEAST, QuarterStep
 
 
 def some_surfaces(n_classes=3, dtype=np.float64):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow import surgery
-from skgrow.perceptron import Layer, Perceptron, activation
+from skgrow.growth.inside import surgery
+from skgrow.networks.perceptron import Layer, Perceptron, activation
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 X = np.random.RandomState(1).normal(size=(50, 6))
@@ -155,7 +155,7 @@ def test_a_split_unit_has_its_slope_and_a_share_of_the_slopes_moments():
 
 
 def gradients(net):
-    from skgrow.perceptron import forward
+    from skgrow.networks.perceptron import forward
 
     tensors = net.tensors()
     parameters = [t.requires_grad_() for layer in tensors for t in layer.values()]

@@ -18,7 +18,7 @@ from skgrow import (
     GrowingNAMRegressor,
     ImagePatches,
 )
-from skgrow.persistence import digest
+from skgrow.files.persistence import digest
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 

@@ -18,8 +18,8 @@ from skgrow import (
     ImagePatches,
     UnseenCategoryWarning,
 )
-from skgrow.scaling import MISSING, fit_scaler
-from skgrow.tables import RARE_ROWS, Table
+from skgrow.inputs.scaling import MISSING, fit_scaler
+from skgrow.inputs.tables import RARE_ROWS, Table
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 

@@ -8,8 +8,8 @@ import torch
 from scipy.optimize import approx_fprime
 from scipy.special import log_softmax
 
-from skgrow.bank import BranchBank
-from skgrow.training import TrainingData, TrainingPlan, _usable, train_bank
+from skgrow.networks.bank import BranchBank
+from skgrow.training.bank_training import TrainingData, TrainingPlan, _usable, train_bank
 
 REGIONS = np.array([[0, 1], [1, 2], [3, 0]])
 PLAN = TrainingPlan(max_iter=15, batch_size=64, learning_rate=0.03)

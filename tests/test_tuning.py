@@ -10,8 +10,8 @@ from plain_growth import (
 )
 from scipy.optimize import minimize
 
-from skgrow.growth.tuning import PRIOR, Masks, fit_masks, mask_loss
-from skgrow.losses import CROSS_ENTROPY
+from skgrow.growth.reuse.mask_fitting import PRIOR, Masks, fit_masks, mask_loss
+from skgrow.training.losses import CROSS_ENTROPY
 
 
 def tuning_problem(m=7, n=150, seed=0):

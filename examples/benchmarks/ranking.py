@@ -25,15 +25,15 @@ from sklearn.datasets import load_digits
 from sklearn.utils import gen_batches
 
 from skgrow import ImagePatches
-from skgrow.bank import BranchBank
-from skgrow.forward import features_major
-from skgrow.growth.candidates import Candidates
-from skgrow.growth.clustering import find_clusters
-from skgrow.growth.matching import propose_matches
-from skgrow.growth.screening import Scorer, screen_folded
-from skgrow.losses import CROSS_ENTROPY, Residual
-from skgrow.scaling import fit_scaler
-from skgrow.training import TrainingData, TrainingPlan, train_bank
+from skgrow.growth.reuse.clustering import find_clusters
+from skgrow.growth.reuse.matching import propose_matches
+from skgrow.growth.reuse.screening import Scorer, screen_folded
+from skgrow.inputs.scaling import fit_scaler
+from skgrow.networks.bank import BranchBank
+from skgrow.networks.branch_uses import Candidates
+from skgrow.networks.forward import features_major
+from skgrow.training.bank_training import TrainingData, TrainingPlan, train_bank
+from skgrow.training.losses import CROSS_ENTROPY, Residual
 
 TITLES = {
     "random": "random",

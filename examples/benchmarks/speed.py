@@ -32,19 +32,19 @@ import numpy as np
 import torch
 
 from skgrow import ImagePatches, __version__
-from skgrow.bank import BranchBank
-from skgrow.forward import features_major
-from skgrow.growth.candidates import Candidates
-from skgrow.growth.clustering import find_clusters
-from skgrow.growth.grown import GrownBranches, Network
-from skgrow.growth.matching import propose_matches
-from skgrow.growth.screening import screen_plain, threshold_values
-from skgrow.growth.selection import select_stagewise
-from skgrow.growth.tuning import Masks, fit_masks
-from skgrow.losses import CROSS_ENTROPY
-from skgrow.regions import resolve_regions
-from skgrow.scaling import PixelScaler
-from skgrow.training import TrainingData, TrainingPlan, train_bank
+from skgrow.growth.reuse.clustering import find_clusters
+from skgrow.growth.reuse.mask_fitting import Masks, fit_masks
+from skgrow.growth.reuse.matching import propose_matches
+from skgrow.growth.reuse.screening import screen_plain, threshold_values
+from skgrow.growth.reuse.selection import select_stagewise
+from skgrow.inputs.regions import resolve_regions
+from skgrow.inputs.scaling import PixelScaler
+from skgrow.networks.bank import BranchBank
+from skgrow.networks.branch_uses import Candidates
+from skgrow.networks.forward import features_major
+from skgrow.networks.grown import GrownBranches, Network
+from skgrow.training.bank_training import TrainingData, TrainingPlan, train_bank
+from skgrow.training.losses import CROSS_ENTROPY
 
 LAYERS = (9, 9, 9, 9)
 DOUBLINGS = 3

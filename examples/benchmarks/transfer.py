@@ -42,7 +42,7 @@ from skgrow import (
     ImagePatches,
     __version__,
 )
-from skgrow.bank import BranchBank
+from skgrow.networks.bank import BranchBank
 
 FEW_ROWS_MAX_ITER = 300  # few rows a pass: held-out rows say when to stop
 PAPER = {"CIFAR-10 -> MNIST": 0.8813, "MNIST, trained": 0.9613}

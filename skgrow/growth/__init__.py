@@ -1,1 +1,1 @@
-"""The paper's Figure 5, one file a step; README.md here says why it works."""
+"""Searches that make networks larger; what predicts knows nothing of them."""

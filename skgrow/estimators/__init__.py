@@ -1,0 +1,1 @@
+"""The public classes: parameters, docs and the order of steps."""

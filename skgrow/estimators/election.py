@@ -1,0 +1,372 @@
+"""ElectionTransferClassifier: trained branches vote on a task they never saw."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from skgrow.estimators.electing import ElectingMixin
+from skgrow.estimators.predicting import NetworkMixin, PredictingMixin
+from skgrow.inputs.checks import (
+    check_device,
+    check_n_branches,
+    check_partial_class_weight,
+)
+from skgrow.inputs.reading import read, read_first
+from skgrow.inputs.regions import ImagePatches
+from skgrow.runtime.surroundings import changes
+
+__all__ = ["ElectionTransferClassifier"]
+
+
+class ElectionTransferClassifier(
+    ElectingMixin, NetworkMixin, PredictingMixin, ClassifierMixin, BaseEstimator
+):
+    """Branches trained on one task vote on another, with nothing trained.
+
+    The branches of a fitted network are tried on the columns of a new task. One that
+    answers high on a class more often than luck explains gets a vote for it wherever its
+    output is above a threshold, formula (10). The class with the highest standardised
+    number of votes wins, formula (17). One number is fitted: the temperature that turns
+    scores into probabilities.
+
+    ===============  ============================  ==========================
+    verb             elected branches              statistics of the votes
+    ===============  ============================  ==========================
+    `fit`            elected from scratch          taken on all rows
+    `partial_fit`    as they are (elected at the   rows are added
+                     first call)
+    `grow`           more of them                  taken anew on these rows
+    ===============  ============================  ==========================
+
+    Parameters
+    ----------
+    source : estimator, BranchBank or list of them
+        Where the branches come from: a fitted `GrowingNAMClassifier`, a `FrozenEstimator`
+        around one, its `bank_`, or a list of these whose branches make one pool. Clones
+        of this estimator keep the fitted source.
+    regions : {"auto", "features", "pairs"}, ImagePatches or list of index lists, \
+            default="auto"
+        Columns on which branches are tried, as many at a time as the source's branches
+        see: all patches of an image at stride 1, or lists of equal length. "auto" takes
+        every column for branches of one column, and all ordered pairs (a column with
+        itself too) for branches of two.
+    n_branches : int, default=1000
+        Branches to elect in `fit`, at most.
+    use_grown : bool, default=False
+        Whether grown branches of the source that have input maps of their own are
+        candidates too. Those without are in its bank already.
+    standardise : {"pooled", "class", "vote"}, default="pooled"
+        How votes are brought to mean 0 and deviation 1 on the rows: the number of votes
+        of each class with one deviation for all classes, with its own, or each vote, as
+        (17) is printed.
+    new_classes : {"error", "add"}, default="error"
+        What `grow` and `partial_fit` do with labels not seen before: refuse them, or add
+        the classes and elect branches for them, leaving all other votes as they are.
+    matching : {"both", "clusters", "exhaustive"}, default="exhaustive"
+        Candidates to look at: every branch on every region as it is, matched by
+        clusters, or both.
+    round_size : int, default=100
+        Branches elected a round.
+    delta : float, default=0.05
+        Chance, over all rounds, that any branch passes condition (13) by luck.
+    search_regions : int, default=100
+        Regions drawn a round, those of a table once for each direction in which their
+        columns, three at most, are read.
+    search_rows : int, default=16000
+        Rows on which a round's candidates are screened; a third of the rows at most.
+    n_verified : int, default=2000
+        Candidates a round that are tested on fresh rows.
+    validation_fraction : float, default=0.1
+        Rows held out to stop by and to fit the temperature on.
+    n_rounds_no_change : int, default=3
+        Rounds without a fall of the held-out loss before the election stops. Rounds
+        after the best one are then taken back.
+    max_time : float, default=None
+        Seconds after which no new round begins.
+    tol : float, default=1e-4
+        Smallest fall of the held-out loss that counts, in nats.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied into `sample_weight`.
+    random_state : int, RandomState instance or None, default=None
+    n_jobs : int, default=None
+        Workers of the search; results do not depend on it.
+    device : str, default="cpu"
+        Where torch computes. The fitted state is numpy arrays wherever that is.
+    verbose : int, default=0
+        With 1, print a line for every round.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels of the new task.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where `X` had names that are all strings.
+    growth_history_ : list of dict
+        A row for every round, as of `GrowingNAMClassifier`.
+    n_branches_ : int
+        Number of branches that vote.
+    n_parameters_ : int
+        Numbers fitted: the temperature, once somebody votes.
+    n_multiply_adds_ : int
+        Multiply-adds to predict one row.
+    grown_branches_ : list of dict
+        One record a vote: which branch, on which columns, for which class, and why.
+
+    See Also
+    --------
+    GrowingNAMClassifier : Trains branches, and grows on its own task.
+
+    References
+    ----------
+    .. [1] R. Tong, "Growing Neural Network with Shared Parameter", 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skgrow import (
+    ...     ElectionTransferClassifier, GrowingNAMClassifier, ImagePatches
+    ... )
+    >>> X, y = load_digits(return_X_y=True)
+    >>> small, large = y < 5, y >= 5
+    >>> patches = ImagePatches((1, 8, 8), patch_size=3, stride=2)
+    >>> nam = GrowingNAMClassifier(regions=patches, max_iter=20, random_state=0)
+    >>> nam = nam.fit(X[small], y[small])              # digits 0 to 4
+    >>> vote = ElectionTransferClassifier(nam, patches, n_branches=60, random_state=0)
+    >>> vote = vote.fit(X[large][:600], y[large][:600])    # digits 5 to 9
+    >>> vote.n_parameters_
+    1
+    >>> vote.score(X[large][600:], y[large][600:]) > 0.8
+    True
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's way
+        "source": "no_validation",
+        "regions": [
+            StrOptions({"auto", "features", "pairs"}),
+            ImagePatches,
+            "array-like",
+        ],
+        "n_branches": [Interval(Integral, 0, None, closed="left")],
+        "use_grown": ["boolean"],
+        "standardise": [StrOptions({"pooled", "class", "vote"})],
+        "new_classes": [StrOptions({"error", "add"})],
+        "matching": [StrOptions({"both", "clusters", "exhaustive"})],
+        "round_size": [Interval(Integral, 1, None, closed="left")],
+        "delta": [Interval(Real, 0, 1, closed="neither")],
+        "search_regions": [Interval(Integral, 1, None, closed="left")],
+        "search_rows": [Interval(Integral, 1, None, closed="left")],
+        "n_verified": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_rounds_no_change": [Interval(Integral, 1, None, closed="left")],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "device": [str],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        source,
+        regions="auto",
+        *,
+        n_branches=1000,
+        use_grown=False,
+        standardise="pooled",
+        new_classes="error",
+        matching="exhaustive",
+        round_size=100,
+        delta=0.05,
+        search_regions=100,
+        search_rows=16_000,
+        n_verified=2000,
+        validation_fraction=0.1,
+        n_rounds_no_change=3,
+        max_time=None,
+        tol=1e-4,
+        class_weight=None,
+        random_state=None,
+        n_jobs=None,
+        device="cpu",
+        verbose=0,
+    ):
+        self.source = source
+        self.regions = regions
+        self.n_branches = n_branches
+        self.use_grown = use_grown
+        self.standardise = standardise
+        self.new_classes = new_classes
+        self.matching = matching
+        self.round_size = round_size
+        self.delta = delta
+        self.search_regions = search_regions
+        self.search_rows = search_rows
+        self.n_verified = n_verified
+        self.validation_fraction = validation_fraction
+        self.n_rounds_no_change = n_rounds_no_change
+        self.max_time = max_time
+        self.tol = tol
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.device = device
+        self.verbose = verbose
+
+    def __sklearn_clone__(self):
+        # scikit-learn would un-fit the source.
+        parameters = self.get_params(deep=False)
+        source = parameters.pop("source")
+        cloned = type(self)(
+            source, **{name: clone(p, safe=False) for name, p in parameters.items()}
+        )
+        for name in ("_metadata_request", "_sklearn_output_config"):
+            if name in vars(self):
+                setattr(cloned, name, clone(vars(self)[name], safe=False))
+        return cloned
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @changes
+    def fit(self, X, y, sample_weight=None):
+        """Elect `n_branches` branches of the source for the classes of `y`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs on any scale.
+        y : array-like of shape (n_samples,)
+            Class labels of any kind.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, 0 or more.
+
+        Returns
+        -------
+        self : ElectionTransferClassifier
+
+        Raises
+        ------
+        ValueError
+            If an input, a parameter or the source cannot be used; a model fitted before
+            is then left as it was.
+        TypeError
+            If the source is nothing that has branches.
+
+        Warns
+        -----
+        GrowthStoppedWarning
+            If fewer than `n_branches` were elected; the message says why.
+        """
+        X, y = read_first(self, X, y, sample_weight)
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        self._forget()
+        self._first_election(X, y, sample_weight)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @changes
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Count the votes of more rows; the elected branches stay as they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will ever be; needed at the first call, which elects.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : ElectionTransferClassifier
+
+        Raises
+        ------
+        ValueError
+            As `fit`, and for labels that are not in `classes` while
+            `new_classes="error"`.
+        """
+        check_partial_class_weight(self.class_weight)
+        fresh = _check_partial_fit_first_call(self, classes)
+        if fresh:
+            X, y = read_first(self, X, y, sample_weight, self.classes_)
+            self._forget()
+            self._first_election(X, y, sample_weight)
+            return self
+        X, y = read(self, X, y)
+        added = self._admit(y)
+        X, y, weight = self._encode(X, y, sample_weight)
+        if len(added):
+            self._check_large_enough(y, "X")
+            share = self.n_branches_ / (len(self.classes_) - len(added))
+            self._elect(X, y, weight, round(share) * len(added), added)
+        else:
+            self._count(X, y, weight)
+        return self
+
+    @changes
+    def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
+        """Elect more branches, and take the statistics of all votes on these rows.
+
+        Interrupting (Ctrl-C) keeps the rounds that are done.
+
+        Parameters
+        ----------
+        X_sel : array-like of shape (n_samples, n_features)
+        y_sel : array-like of shape (n_samples,)
+            Labels among `classes_`, or new ones with `new_classes="add"`: all branches
+            are then elected for the new classes.
+        n_branches : int
+            Branches to add at most.
+        sample_weight : array-like of shape (n_samples,), default=None
+        checkpoint : str or path-like, default=None
+            File that is written after each round. The same call made again, in another
+            process too, continues where the file stands and ends with the model of an
+            unbroken run; after the last round it returns at once.
+
+        Returns
+        -------
+        self : ElectionTransferClassifier
+
+        Raises
+        ------
+        ValueError
+            If an input cannot be used, or there are too few rows to test anything; the
+            model is then left as it was.
+        ModelFileError
+            If `checkpoint` is a file that is no model of skgrow, or damaged.
+
+        Warns
+        -----
+        GrowthStoppedWarning
+            If fewer than `n_branches` were added; the message says why.
+        """
+        check_is_fitted(self)
+        self._validate_params()
+        check_device(self.device)
+        n_branches = check_n_branches(n_branches)
+        X, y = read(self, X_sel, y_sel)
+        added = self._admit(y) if n_branches else ()
+        X, y, weight = self._encode(X, y, sample_weight)
+        if n_branches:
+            self._check_large_enough(y, "X_sel")
+            self._elect(X, y, weight, n_branches, added, checkpoint)
+            self._sign_unfinished()
+        return self
+
+    @property
+    def n_parameters_(self):
+        """Numbers fitted: the temperature, once somebody votes."""
+        return int(self.n_branches_ > 0)

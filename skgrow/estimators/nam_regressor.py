@@ -1,0 +1,323 @@
+"""GrowingNAMRegressor: the same network, for numbers. Orchestration only."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+
+from skgrow.estimators.nam_verbs import CONSTRAINTS, NAMMixin
+from skgrow.estimators.predicting import NetworkMixin
+from skgrow.inputs.checks import check_weights
+from skgrow.inputs.reading import read, read_first
+from skgrow.inputs.target import scaled_target, target_scale
+from skgrow.runtime.surroundings import changes, reads
+from skgrow.training.losses import SQUARED_ERROR
+
+__all__ = ["GrowingNAMRegressor"]
+
+DIRECTIONS = np.array(["down", "up"])
+
+
+class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator):
+    """Neural additive model for numbers, which grows by using its branches again.
+
+    As `GrowingNAMClassifier`, with the squared error. The network has two outputs, "down"
+    and "up", and predicts the second less the first. In the tests of growth a row is "up"
+    where it lies above its prediction, and counts by its error: where a grown branch
+    speaks, its direction has a larger share of the errors than luck explains.
+
+    Parameters
+    ----------
+    regions : {"auto", "features", "pairs"}, ImagePatches or list of index lists, \
+            default="auto"
+        Columns that each base branch sees: one column each, all pairs, patches of an
+        image, or lists of equal length. "auto" takes the most promising pairs
+        of columns, two for each column and 64 at most (`promising_pairs`), and leaves
+        single columns to the curves; on up to `batch_size` rows, and in `partial_fit`,
+        every column alone and a ring of pairs.
+    grow_regions : same as `regions`, default=None
+        Where growth may look. None means all regions of the same kind: patches at
+        stride 1, all ordered pairs; with "auto" the 500 most promising pairs in both
+        orders.
+    curves : bool or "auto", default="auto"
+        Fit a curve for every column before the branches, see `Curves`. "auto" does so
+        with `regions="auto"`. There, surfaces of pairs follow on the curves where rows
+        that a replica leaves out want them, see `Surfaces`.
+    n_replicas : int, default=4
+        Fits of the curves that leave out a fold of the rows each; their mean is taken,
+        and their spread gives the bands of the plots. So it is with surfaces of pairs.
+        With 1, or up to `batch_size` rows, there is one fit of all rows, no band and no
+        surface.
+    hidden_layer_sizes : tuple of int or "auto", default="auto"
+        Width of each hidden layer of a branch. "auto" is (9, 9, 9, 9), and (16, 16) for
+        branches of one or two columns.
+    n_branches : int, default=0
+        Branches to grow at the end of `fit`, on 30 % of the rows which are split off
+        for it. With 0, call `grow`.
+    matching : {"both", "clusters", "exhaustive"}, default="both"
+        Candidates to look at: matched by clusters, every branch on every region as it
+        is, or both.
+    round_size : int, default=200
+        Branches picked a round; their masks are fitted together and then frozen.
+    delta : float, default=0.05
+        Chance, over all rounds, that any branch passes condition (13) by luck.
+    search_regions : int, default=200
+        Growth regions drawn a round. All outputs of all branches are tried on each; with
+        matched candidates, a few of the regions are matched too. A region of a table
+        counts once for each direction in which its columns, three at most, are read.
+    search_rows : int, default=16000
+        Selection rows on which a round's candidates are screened; a third of the rows
+        at most. Rows are worth more than regions: on few rows the best are the luckiest.
+    n_verified : int, default=4000
+        Candidates a round that are tested on fresh rows; 2,000 that pass are enough.
+    refit : bool, default=False
+        Fit the masks of all grown branches together after each round, instead of
+        freezing those of earlier rounds. The fit is convex.
+    max_iter : int, default=100
+        Passes over the training rows.
+    batch_size : int, default=256
+        Rows a gradient step. A smaller training set is used whole.
+    learning_rate_init : float, default=0.004
+        Highest learning rate of Adam's one-cycle schedule.
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the weights of the base branches.
+    early_stopping : bool or "auto", default="auto"
+        Stop when the loss of held-out rows does not fall, and take the best weights.
+        Replicas are judged by the rows that each leaves out; a single network by
+        `validation_fraction` of the training rows. "auto" does so above 10,000 rows,
+        and with curves above `batch_size` rows.
+    validation_fraction : float, default=0.1
+        Rows held out by early stopping without replicas, and by `grow` to stop by. On
+        curves, which leave little to be found, `grow` holds out 1,500 rows at least, or
+        a quarter where that is less.
+    n_iter_no_change : int, default=10
+        Passes without a fall of the loss by `tol` before training stops.
+    n_rounds_no_change : int or "auto", default="auto"
+        Rounds without a fall of the held-out loss before growth stops. Rounds after
+        the best one are then taken back. "auto" is 3, and 1 on curves with
+        `regions="auto"`, where the base holds the most promising pairs.
+    max_time : float, default=None
+        Seconds after which `fit` leaves out what it has not begun, and a call of `grow`
+        begins no new round. Curves, the choice of pairs and one pass are always made; a
+        warning says what was left out, and the best so far is kept.
+    tol : float, default=1e-4
+        Smallest fall of a loss that counts, in half variances of the target. For growth
+        on curves with `regions="auto"`, that of the held-out loss must be larger than its
+        standard error, too.
+    warm_start : bool, default=False
+        Let `fit` on a fitted model grow to `n_branches` and train nothing else.
+    random_state : int, RandomState instance or None, default=None
+    n_jobs : int, default=None
+        Workers of the search; results do not depend on it.
+    device : str, default="cpu"
+        Where torch computes. The fitted state is numpy arrays wherever that is.
+    verbose : int, default=0
+        With 1, print a line for every tenth pass and every round.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where `X` had names that are all strings.
+    bank_ : BranchBank
+        The base branches.
+    intercept_ : float
+        Prediction before any term speaks, in units of the target.
+    loss_curve_ : list of float
+        Mean training loss of each pass: half the squared error of the target divided by
+        its standard deviation.
+    validation_curve_ : list of float
+        Loss on the rows held out by early stopping.
+    n_iter_ : int
+        Passes over the training rows.
+    growth_history_ : list of dict
+        A row for every round: candidates screened, tested, qualified and picked,
+        branches so far, loss and R2 on selection and held-out rows, seconds.
+
+    See Also
+    --------
+    GrowingNAMClassifier : For classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow import GrowingNAMRegressor
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.uniform(-1, 1, size=(2000, 4))
+    >>> y = np.abs(X[:, 0]) + X[:, 1] * X[:, 2]
+    >>> nam = GrowingNAMRegressor(random_state=0).fit(X[:1500], y[:1500])
+    >>> bool(nam.score(X[1500:], y[1500:]) > 0.9)
+    True
+    """
+
+    _parameter_constraints: dict = CONSTRAINTS
+
+    def __init__(
+        self,
+        regions="auto",
+        *,
+        grow_regions=None,
+        curves="auto",
+        n_replicas=4,
+        hidden_layer_sizes="auto",
+        n_branches=0,
+        matching="both",
+        round_size=200,
+        delta=0.05,
+        search_regions=200,
+        search_rows=16_000,
+        n_verified=4000,
+        refit=False,
+        max_iter=100,
+        batch_size=256,
+        learning_rate_init=4e-3,
+        alpha=0.0,
+        early_stopping="auto",
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        n_rounds_no_change="auto",
+        max_time=None,
+        tol=1e-4,
+        warm_start=False,
+        random_state=None,
+        n_jobs=None,
+        device="cpu",
+        verbose=0,
+    ):
+        self.regions = regions
+        self.grow_regions = grow_regions
+        self.curves = curves
+        self.n_replicas = n_replicas
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_branches = n_branches
+        self.matching = matching
+        self.round_size = round_size
+        self.delta = delta
+        self.search_regions = search_regions
+        self.search_rows = search_rows
+        self.n_verified = n_verified
+        self.refit = refit
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_rounds_no_change = n_rounds_no_change
+        self.max_time = max_time
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.device = device
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @changes
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train the base branches by one pass over more rows.
+
+        Mean and scale of the target are those of the first call, or of `fit`; of a target
+        that was constant there, the scale is that of the first rows where it is not.
+        Curves and grown branches stay as they are; a model that was never fitted gets
+        none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : GrowingNAMRegressor
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
+        fresh = "_network" not in vars(self)
+        if fresh:
+            X, y = read_first(self, X, y, sample_weight)
+            self._learn_target(y, sample_weight)
+        else:
+            X, y = read(self, X, y)
+            self._update_target(y, sample_weight)
+        return self._one_pass(X, y, sample_weight, fresh)
+
+    @reads
+    def predict(self, X):
+        """Predicted numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            In units of the target.
+        """
+        logits = self._logits(X)
+        return self._target[0] + self._as_told(logits)
+
+    @property
+    @reads
+    def intercept_(self):
+        """Prediction before any term speaks, in units of the target."""
+        mean, _ = self._fitted("_target")
+        return float(mean + self._as_told(self._network.intercept))
+
+    def _learn_target(self, y, sample_weight):
+        """Mean and standard deviation of the target: losses are in units of these."""
+        self._target = target_scale(y, sample_weight)
+
+    def _update_target(self, y, sample_weight):
+        """A deviation, where the target was constant so far."""
+        self._target = target_scale(y, sample_weight, self._target)
+
+    def _encode(self, X, y, sample_weight):
+        """Inputs, scaled targets and weights; rows of weight 0 are gone."""
+        weight = check_weights(sample_weight, None, X, y)
+        used = weight > 0
+        if not used.all():
+            X, y, weight = X[used], y[used], weight[used]
+        return X, scaled_target(y, self._target, X.dtype), weight
+
+    def _check_varied(self, y):
+        """A constant target is learned too, but not from a single row."""
+        if len(y) < 2:
+            raise ValueError(
+                f"n_samples={len(y)} with a positive weight is too few; give at least 2."
+            )
+
+    def _smallest_share(self, y):
+        return 0.5  # of the rows above and below their predictions, about
+
+    def _first_intercept(self, y, weight):
+        return np.zeros(2)
+
+    def _as_told(self, scores):
+        return (scores[..., 1] - scores[..., 0]) * self._target[1]
+
+    def _by_class(self, contribution):
+        return float(contribution)
+
+    def _level(self):
+        return self.intercept_
+
+    @property
+    def _loss(self):
+        return SQUARED_ERROR
+
+    @property
+    def _n_outputs(self):
+        return len(DIRECTIONS)
+
+    @property
+    def _output_names(self):
+        return DIRECTIONS

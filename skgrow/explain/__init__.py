@@ -1,0 +1,1 @@
+"""What a fitted additive network has learned: terms, shape functions, pictures."""

@@ -1,0 +1,77 @@
+"""What policies may ask of some rows: gradients and losses of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skgrow.networks.perceptron import forward
+from skgrow.training.dense_training import Rows, mean_loss
+
+__all__ = ["Probe"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Rows to look at, and the one source of randomness.
+
+    Attributes
+    ----------
+    rows : Rows
+    random_state : RandomState
+    """
+
+    rows: Rows
+    random_state: np.random.RandomState
+
+    def signals(self, net):
+        """Inputs of every layer, and the gradients of the loss by its sums `z`.
+
+        Returns
+        -------
+        inputs : list of ndarray of shape (n_rows, n_in)
+        slopes : list of ndarray of shape (n_rows, n_out)
+            They sum to the gradient of the mean loss: weights and `1 / n_rows` are in.
+        """
+        tensors, seen = net.tensors(self.rows.X.device), []
+        tensors[0]["weight"].requires_grad_()
+        loss = self.rows.loss(forward(self.rows.X, tensors, seen))
+        slopes = torch.autograd.grad(loss, [z for _, z in seen])
+        inputs = [x.detach().cpu().numpy() for x, _ in seen]
+        return inputs, [g.cpu().numpy() for g in slopes]
+
+    def missing_gradient(self, net, i):
+        """`M = sum_rows x g^T` of the weights that would skip hidden layer `i`.
+
+        Returns
+        -------
+        M : ndarray of shape (n_in, n_out)
+            `x` is what layer `i` reads, `g` the gradient of the sums that read it.
+        """
+        inputs, slopes = self.signals(net)
+        return inputs[i].T @ slopes[i + 1]
+
+    def outputs(self, net):
+        """Outputs of the network for the rows, `(n_rows, n_outputs)`."""
+        return net.logits(self.rows.X.cpu().numpy(), self.rows.X.device)
+
+    def loss(self, net):
+        """Mean loss of the rows."""
+        return mean_loss(net, self.rows)
+
+    def inactive(self, net, i, units):
+        """Share of the given units of hidden layer `i` that no row wakes up.
+
+        A unit whose sum is 0 learns, see `activation`; one below 0 on all rows does not.
+        """
+        sums = self.pre_activations(net)[i][:, units]
+        return float((sums < 0).all(axis=0).mean())
+
+    def pre_activations(self, net):
+        """The sums `z` of each layer, `(n_rows, n_out)`."""
+        seen = []
+        with torch.inference_mode():
+            forward(self.rows.X, net.tensors(self.rows.X.device), seen)
+        return [z.cpu().numpy() for _, z in seen]

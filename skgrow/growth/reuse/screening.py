@@ -1,0 +1,360 @@
+"""Screening: the outputs of very many candidates on a sample of rows, in chunks.
+
+The hot loop. A candidate's worth is its *gain*: how far one Newton step on its scale,
+with the class's intercept following, would lower the mean loss. With
+`v = relu(output - threshold)` that is `max(g, 0)^2 / 2h`, where `g = mean w_t (v - m)`,
+and `m` and `h` are the curvature-weighted mean and variance of `v`. Two products score
+all target classes.
+
+What limits the search is noise, not the number of candidates: on 4,000 rows the best of
+150,000 are mostly lucky, so that rows are worth more than regions (docs/method.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from skgrow.networks.branch_uses import Candidates, FoldedBranches, trunk_chunks
+from skgrow.networks.forward import (
+    BRANCHES_PER_CHUNK,
+    CHUNK_ROWS,
+    input_columns,
+    own_tensor,
+    row_chunks,
+)
+from skgrow.runtime.parallel import run_jobs
+
+__all__ = [
+    "Scorer",
+    "gain_and_step",
+    "candidate_outputs",
+    "newton_gain",
+    "screen_folded",
+    "screen_matched",
+    "screen_plain",
+    "spoken",
+    "threshold_values",
+]
+
+# Rows, weighed by its values, that a candidate must speak on: the gains of those
+# that speak on a handful are the largest, and noise.
+MIN_SUPPORT = 30  # of 300 rows or more; a tenth of fewer
+# Fixed sizes, so that chunking never depends on n_jobs.
+REGIONS_PER_JOB = 4  # some MB of columns on 16,000 rows
+# Columns of a product in whole vectors of the processor: narrower ones take no less time.
+COLUMN_BLOCK = 16
+
+
+def screen_plain(
+    bank, features, residual, regions, columns, signs=None, *, n_keep, vote=False,
+    n_jobs=None,
+):  # fmt: skip
+    """Every output of every branch on every given region, as it is or reversed.
+
+    Parameters
+    ----------
+    bank : BranchBank
+    features : Tensor of shape (n_features + 1, n_rows)
+        Scaled inputs of the screening rows, see `forward.features_major`.
+    residual : Residual
+        Of the same rows.
+    regions : ndarray of int64 of shape (n_regions,)
+        Numbers of the regions.
+    columns : ndarray of int64 of shape (n_regions, region_size)
+    signs : ndarray of shape (n_regions, region_size), default=None
+        -1 for columns that are read reversed, `-x` in the place of `x`; None for none.
+    n_keep : int
+        Candidates to keep of each region, those of highest gain.
+    vote : bool, default=False
+        Whether a branch says 1 above its threshold, formula (10), or how far above it is.
+    n_jobs : int, default=None
+        Workers over regions; the result does not depend on it.
+
+    Returns
+    -------
+    candidates : Candidates
+        With target, threshold and gain filled in; only positive gains.
+    """
+    signs = np.ones(columns.shape) if signs is None else signs
+    signs = signs.astype(bank.dtype)
+
+    def jobs():  # a worker gets the columns of its regions, not all features
+        for c in row_chunks(len(regions), REGIONS_PER_JOB):
+            inputs = input_columns(features, columns[c])
+            inputs[:, :-1] *= own_tensor(signs[c, :, None], features.device)
+            yield regions[c], columns[c], signs[c], inputs
+
+    shared = bank, residual, n_keep, vote
+    empty = Candidates.empty(bank.regions.shape[1], bank.dtype)
+    return Candidates.concatenate(
+        [empty, *run_jobs(_screen_regions, shared, jobs, n_jobs)]
+    )
+
+
+def screen_matched(bank, features, residual, candidates, *, vote=False, n_jobs=None):
+    """Candidates with input maps of their own, each at its best threshold and target.
+
+    Parameters
+    ----------
+    bank : BranchBank
+    features, residual, vote :
+        As for `screen_plain`.
+    candidates : Candidates
+        From `matching.propose_matches`.
+    n_jobs : int, default=None
+        Workers over chunks of candidates; the result does not depend on it.
+
+    Returns
+    -------
+    candidates : Candidates
+        Those of positive gain, with target, threshold and gain filled in.
+    """
+    chunks = trunk_chunks(candidates)
+
+    def jobs():  # matched candidates come from few regions, so from few columns
+        for own in chunks:
+            part = candidates.take(own)
+            used, place = np.unique(part.columns, return_inverse=True)
+            place = place.reshape(part.columns.shape)
+            yield replace(part, columns=place), input_columns(features, used)
+
+    found = run_jobs(_screen_part, (bank, residual, vote), jobs, n_jobs)
+    gain = np.zeros((len(candidates), residual.gradient.shape[1]), dtype=bank.dtype)
+    threshold = np.zeros(len(candidates), dtype=bank.dtype)
+    for own, scores in zip(chunks, found, strict=True):
+        gain[own], threshold[own] = scores
+    return _fill(candidates, gain, threshold)
+
+
+@torch.inference_mode()
+def screen_folded(bank, candidates, features, scorer, vote=False):
+    """Gain of each candidate for every class, with its mean output as threshold.
+
+    Parameters
+    ----------
+    bank : BranchBank
+    candidates : Candidates
+        A chunk of them: all are worked on at once.
+    features : Tensor of shape (n_features + 1, n_rows)
+        Scaled inputs of the screening rows, see `forward.features_major`.
+    scorer : Scorer
+        Of the same rows.
+    vote : bool, default=False
+        As for `screen_plain`.
+
+    Returns
+    -------
+    gain : ndarray of shape (n_candidates, n_classes)
+    threshold : ndarray of shape (n_candidates,)
+    """
+    folded = FoldedBranches(bank, candidates, features.device)
+    threshold = _mean_inside(folded.outputs(features[:, :CHUNK_ROWS]))[:, None]
+    values = (
+        (rows, spoken(folded.outputs(features[:, rows]).sub_(threshold), vote))
+        for rows in folded.chunks(features.shape[1])
+    )
+    return scorer.gains(values), threshold[:, 0].cpu().numpy()
+
+
+def spoken(above, vote):
+    """What a branch says, given how far its output is above the threshold (a Tensor).
+
+    `relu(above)`, in place, or the vote `1[above > 0]`, formula (10).
+    """
+    return (above > 0).to(above.dtype) if vote else above.relu_()
+
+
+def candidate_outputs(bank, candidates, features):
+    """Outputs of every candidate on many rows, in chunks.
+
+    Parameters
+    ----------
+    bank : BranchBank
+    candidates : Candidates
+    features : Tensor of shape (n_features + 1, n_rows)
+
+    Returns
+    -------
+    outputs : ndarray of shape (n_candidates, n_rows)
+        Minus infinity outside an input bound.
+    """
+    n_rows = features.shape[1]
+    outputs = np.empty((len(candidates), n_rows), dtype=bank.dtype)
+    with torch.inference_mode():
+        for own in trunk_chunks(candidates):
+            folded = FoldedBranches(bank, candidates.take(own), features.device)
+            for rows in folded.chunks(n_rows):
+                outputs[own, rows] = folded.outputs(features[:, rows]).cpu().numpy()
+    return outputs
+
+
+def threshold_values(bank, candidates, features):
+    """`relu(output - threshold)` of every candidate, as `candidate_outputs`."""
+    values = candidate_outputs(bank, candidates, features)
+    values -= candidates.threshold[:, None]
+    return np.maximum(values, 0, out=values)
+
+
+def newton_gain(gradient, curvature):
+    """Fall of the loss by one Newton step on a scale that may not be negative."""
+    floor = np.finfo(np.asarray(curvature).dtype).tiny
+    return np.maximum(gradient, 0) ** 2 / (2 * np.maximum(curvature, floor))
+
+
+def gain_and_step(block, square, residual, t):
+    """Newton gain and step of candidates of one target class, the intercept following.
+
+    Parameters
+    ----------
+    block, square : Tensor of shape (n_candidates, n_rows)
+        What the candidates say, and its squares.
+    residual : Residual
+        Of the same rows.
+    t : int
+        Target class.
+
+    Returns
+    -------
+    gain, step : ndarray of float64 of shape (n_candidates,)
+        In nats, and in logits per unit of value.
+    """
+    columns = np.column_stack([residual.gradient[:, t], residual.curvature[:, t]])
+    columns = torch.as_tensor(columns)
+    slope, mixed = (block @ columns).double().numpy().T
+    slope_all, curve_all = columns.sum(dim=0).double().numpy()
+    curve_all = max(curve_all, 1e-12)
+    gradient = slope - slope_all / curve_all * mixed
+    curvature = (square @ columns[:, 1].contiguous()).double().numpy()
+    curvature = np.maximum(curvature - mixed**2 / curve_all, 1e-12)
+    return newton_gain(gradient, curvature) / len(residual), gradient / curvature
+
+
+class Scorer:
+    """Gains of what candidates say, for all classes at once.
+
+    Parameters
+    ----------
+    residual : Residual
+        What the scores leave to be done on the screening rows.
+    device : str or torch.device, default="cpu"
+    """
+
+    def __init__(self, residual, device="cpu"):
+        parts = residual.gradient, residual.membership, residual.curvature
+        ones = np.ones((len(residual), 1), dtype=parts[0].dtype)
+        # What `v` and `v^2` are multiplied by: (n_rows, 3 K) and (n_rows, K + 1)
+        self.linear, self.squared = (
+            torch.as_tensor(_side_by_side(some), device=device)
+            for some in (parts, (residual.curvature, ones))
+        )
+        self.n_rows = len(residual)
+        self.totals = [part.sum(axis=0) for part in parts]
+
+    def gains(self, chunks):
+        """Gains `(m, n_classes)`, 0 where condition (3) or the support fails.
+
+        Parameters
+        ----------
+        chunks : iterable of (slice, Tensor of shape (m, rows))
+            Rows, and what the candidates say there, which is overwritten.
+        """
+        sums = None
+        for rows, values in chunks:
+            parts = self.linear[rows], self.squared[rows]
+            if sums is None:
+                sums = [values.new_zeros((len(values), p.shape[1])) for p in parts]
+            sums[0].addmm_(values, parts[0])
+            sums[1].addmm_(values.square_(), parts[1])
+        return self._of_sums(*(s.cpu().numpy() for s in sums))
+
+    def _of_sums(self, linear, squared):
+        gradient_sum, class_weight, curvature_sum = self.totals
+        n_classes, n_rows = len(class_weight), self.n_rows
+        gradient, by_class, curved = np.split(linear[:, : 3 * n_classes], 3, axis=-1)
+        squared = squared[:, : n_classes + 1]
+        total_curvature = np.maximum(curvature_sum, 1e-12)
+        gradient = gradient - curved * (gradient_sum / total_curvature)
+        variance = squared[:, :-1] - curved**2 / total_curvature
+        gains = newton_gain(gradient / n_rows, variance / n_rows)
+        support = by_class.sum(axis=-1) ** 2 / np.maximum(squared[:, -1], 1e-12)
+        # (3): only the class with the highest mean contribution can be the target.
+        means = by_class / np.maximum(class_weight, 1e-12)
+        highest = means == means.max(axis=-1, keepdims=True)
+        enough = min(MIN_SUPPORT, 0.1 * n_rows)
+        # A variance that is all rounding would make the largest gain of all.
+        sound = variance > 1e-4 * squared[:, :-1]
+        return np.where(highest & sound & (support[:, None] >= enough), gains, 0)
+
+
+def _side_by_side(parts):
+    """Columns of all parts, and zeros up to a whole number of blocks."""
+    n_columns = sum(part.shape[1] for part in parts)
+    n_columns += -n_columns % COLUMN_BLOCK
+    columns = np.zeros((len(parts[0]), n_columns), dtype=parts[0].dtype)
+    start = 0
+    for part in parts:
+        columns[:, start : start + part.shape[1]] = part
+        start += part.shape[1]
+    return columns
+
+
+def _screen_part(bank, residual, vote, candidates, features):
+    scorer = Scorer(residual, features.device)
+    return screen_folded(bank, candidates, features, scorer, vote)
+
+
+@torch.inference_mode()
+def _screen_regions(bank, residual, n_keep, vote, regions, columns, signs, all_inputs):
+    scorer = Scorer(residual, all_inputs.device)
+    stacks = [
+        bank.take(part).stack(all_inputs.device)
+        for part in row_chunks(bank.n_branches, BRANCHES_PER_CHUNK)
+    ]
+    parts = []
+    # inputs: (region_size + 1, n_rows)
+    readings = zip(regions, columns, signs, all_inputs, strict=True)
+    for region, where, sign, inputs in readings:
+        found = [_screen_stack(stack, inputs, scorer, vote) for stack in stacks]
+        gain, threshold = (np.concatenate(part) for part in zip(*found, strict=True))
+        output = np.argsort(-gain.max(axis=1), kind="stable")[:n_keep]
+        branch, branch_class = np.divmod(output, bank.n_outputs)
+        plain = Candidates.plain(
+            np.full(len(output), region),
+            np.broadcast_to(where, (len(output), len(where))),
+            branch,
+            branch_class,
+            bank.dtype,
+        )
+        plain = replace(plain, scale=np.tile(sign, (len(output), 1)))
+        parts.append(_fill(plain, gain[output], threshold[output]))
+    return Candidates.concatenate(parts)
+
+
+def _screen_stack(stack, inputs, scorer, vote):
+    """Gains `(branches * K, n_classes)` on one region, and the thresholds."""
+    threshold = stack.outputs(inputs[:, :CHUNK_ROWS]).mean(dim=2)  # (branches, K)
+    lowered = stack.lowered(threshold)
+    values = (
+        (rows, spoken(lowered.outputs(inputs[:, rows]).flatten(0, 1), vote))
+        for rows in row_chunks(inputs.shape[1], stack.chunk_rows)
+    )
+    return scorer.gains(values), threshold.flatten().cpu().numpy()
+
+
+def _mean_inside(outputs):
+    """Mean `(m,)` inside the input bound."""
+    inside = outputs.isfinite()
+    total = outputs.masked_fill(~inside, 0).sum(dim=1)
+    # Silent on all these rows: a threshold that is never reached.
+    return (total / inside.sum(dim=1)).nan_to_num(nan=torch.inf)
+
+
+def _fill(candidates, gain, threshold):
+    """Candidates with their best target; those without any gain are left out."""
+    target = gain.argmax(axis=1)
+    gain = gain[np.arange(len(gain)), target]
+    filled = replace(candidates, target=target, threshold=threshold, gain=gain)
+    return filled.take(gain > 0)

@@ -1,0 +1,1 @@
+"""Branches of one task on another: candidates that vote."""

@@ -1,0 +1,1 @@
+"""What users pass in, as numbers: frames, checks, scaling, category order, regions."""

@@ -1,0 +1,1 @@
+"""What predicts: frozen arrays and their forward passes, nothing else."""

@@ -1,0 +1,1 @@
+"""Around every call: threads, workers, deadlines, warnings, surroundings of a verb."""
