@@ -8,8 +8,9 @@ from scipy.special import expit
 
 from skgrow import GrowingNAMClassifier
 from skgrow.networks.curves import N_BINS, N_VALUES, Curves, knots_of
-from skgrow.training import curve_fitting
-from skgrow.training.curve_fitting import FIXED, KNEES, RIDGE, fit_curves
+from skgrow.training import curve_fitting, curve_problem
+from skgrow.training.curve_fitting import FIXED, fit_curves
+from skgrow.training.curve_problem import KNEES, RIDGE
 from skgrow.training.losses import CROSS_ENTROPY, SQUARED_ERROR
 from skgrow.training.pair_screen import promising_pairs
 from skgrow.training.split_steps import CAUTION, LEAST_OF_HALF, HalfStep, accelerated
@@ -131,13 +132,13 @@ def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes, knee, monkeypa
     X, y, weight = rows(120, n_classes)
     X[:, 0] = np.round(X[:, 0])
     categorical = np.array([False, False, True])
-    initialise = curve_fitting._Problem.__init__
+    initialise = curve_problem.CurveProblem.__init__
 
     def with_knee(problem, *args):
         initialise(problem, *args)
         problem.knee = knee
 
-    monkeypatch.setattr(curve_fitting._Problem, "__init__", with_knee)
+    monkeypatch.setattr(curve_problem.CurveProblem, "__init__", with_knee)
     curves, intercept, _ = fit_curves(
         X, y, weight, categorical, CROSS_ENTROPY, **{**PLAIN, "n_classes": n_classes}
     )
@@ -221,7 +222,7 @@ def test_steps_are_blind_to_rows_left_out(monkeypatch):
     found = []
     for answers in (y, np.where(np.isin(np.arange(600), left_out), 1 - y, y)):
         flat = Curves.flat(X, weight, categorical, 2)
-        problem = curve_fitting._Problem(
+        problem = curve_problem.CurveProblem(
             flat, X, answers, weight, categorical, CROSS_ENTROPY, 2
         )
         found.append(problem.stepped(left_out))
@@ -254,15 +255,15 @@ def test_of_a_large_table_strengths_are_tried_on_some_rows(monkeypatch):
     args = X[:8000], y[:8000], np.ones(8000), np.zeros(3, dtype=bool), CROSS_ENTROPY
     how = {**PLAIN, "n_replicas": 4}
     everything, level, _ = fit_curves(*args, **how)
-    sizes, solve = [], curve_fitting._Problem.solve
+    sizes, solve = [], curve_problem.CurveProblem.solve
 
     def watched(problem, *more):
         sizes.append(len(problem.y))
         return solve(problem, *more)
 
-    monkeypatch.setattr(curve_fitting._Problem, "solve", watched)
-    monkeypatch.setattr(curve_fitting, "SEARCH_ENTRIES", 8000)
-    monkeypatch.setattr(curve_fitting, "SEARCH_ROWS", 1000)
+    monkeypatch.setattr(curve_problem.CurveProblem, "solve", watched)
+    monkeypatch.setattr(curve_problem, "SEARCH_ENTRIES", 8000)
+    monkeypatch.setattr(curve_problem, "SEARCH_ROWS", 1000)
     found, other, _ = fit_curves(*args, **how)
     assert sizes.count(8000) == 4  # each replica ends on all rows
     assert set(sizes) == {1334, 8000}

@@ -139,7 +139,11 @@ def test_every_public_name_has_a_page_in_the_api():
 
 @pytest.mark.parametrize(
     "page",
-    [ROOT / "docs/method.md", ROOT / "docs/design.md", ROOT / "skgrow/growth/reuse/README.md"],
+    [
+        ROOT / "docs/method.md",
+        ROOT / "docs/design.md",
+        ROOT / "skgrow/growth/reuse/README.md",
+    ],
     ids=name,
 )
 def test_the_names_of_the_code_are_in_the_code(page):

@@ -9,7 +9,8 @@ from scipy.optimize import approx_fprime
 from scipy.special import log_softmax
 
 from skgrow.networks.bank import BranchBank
-from skgrow.training.bank_training import TrainingData, TrainingPlan, _usable, train_bank
+from skgrow.training.bank_shrinkage import usable
+from skgrow.training.bank_training import TrainingData, TrainingPlan, train_bank
 
 REGIONS = np.array([[0, 1], [1, 2], [3, 0]])
 PLAN = TrainingPlan(max_iter=15, batch_size=64, learning_rate=0.03)
@@ -247,7 +248,7 @@ def test_branches_that_do_harm_are_told_and_scaled_down(factor, n_passes):
     assert mean_loss(start, data) > np.log(3) + 0.1
     with np.errstate(over="ignore", invalid="ignore"):
         trained = louder(fresh_bank(), factor)
-        kept, problem = _usable(start, trained, data, plan, "cpu")
+        kept, problem = usable(start, trained, data, plan, "cpu")
     assert "training diverged: the loss of the training rows is" in problem
     assert mean_loss(kept, data) < np.log(3) + 0.001
     ratio = kept.weights[-1] / start.weights[-1]
@@ -259,12 +260,10 @@ def test_branches_that_still_do_harm_are_scaled_down_after_all_passes():
     start, data = louder(fresh_bank(), 20), blob_data()
     trained = louder(fresh_bank(), 8)  # better than before, and worse than none
     ended = mean_loss(trained, data)
-    kept, problem = _usable(start, trained, data, PLAN, "cpu", ended)
+    kept, problem = usable(start, trained, data, PLAN, "cpu", ended)
     assert problem is None
     assert mean_loss(kept, data) < np.log(3) + 0.001 < mean_loss(trained, data)
-    after_a_pass, problem = _usable(
-        start, trained, data, replace(PLAN, max_iter=1), "cpu"
-    )
+    after_a_pass, problem = usable(start, trained, data, replace(PLAN, max_iter=1), "cpu")
     assert (after_a_pass, problem) == (trained, None)
 
 

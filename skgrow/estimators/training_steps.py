@@ -17,7 +17,8 @@ from skgrow.networks.bank import BranchBank
 from skgrow.networks.grown import GrownBranches, Network
 from skgrow.runtime.progress import fit_task
 from skgrow.runtime.user_warnings import warn_user
-from skgrow.training.bank_training import TrainingData, TrainingPlan, shrunk, train_bank
+from skgrow.training.bank_shrinkage import shrunk
+from skgrow.training.bank_training import TrainingData, TrainingPlan, train_bank
 from skgrow.training.curve_fitting import fit_curves
 from skgrow.training.pair_screen import promising_pairs
 from skgrow.training.replicas import replica_inputs, replica_shares

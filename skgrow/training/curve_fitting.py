@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
-from scipy.optimize import minimize
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from skgrow.inputs.category_order import FEW_CATEGORIES, reliability
 from skgrow.networks.curves import Curves
 from skgrow.runtime.parallel import run_jobs
 from skgrow.runtime.threads import one_blas_thread
-from skgrow.training.band_preconditioner import BandedScale
-from skgrow.training.losses import mean_and_error
-from skgrow.training.split_steps import (
-    STEP_PATIENCE,
-    HalfStep,
-    accelerated,
-    cheapest,
-    mean_steps,
+from skgrow.training.curve_problem import (
+    KNEES,
+    STRENGTHS,
+    CurveProblem,
+    search_step,
 )
+from skgrow.training.losses import mean_and_error
 
 __all__ = ["LeftOut", "fit_curves"]
 
-# Strengths of smoothing, tried from the first on while the held-out loss falls.
-STRENGTHS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 FIXED = 0.1  # a row's share, where there are too few rows to hold any out
-# Logits; steps beyond a knee cost in proportion, so that jumps stay possible. They cost
-# the same with either knee, and small steps more with the second: curves with cliffs.
-KNEES = (0.1, 0.01)
-LEAST_VARIANCE = 1e-6  # between categories, in squared logits
-RIDGE = 0.2  # on values that have no neighbours: categories and missing values
-PATIENCE = 2  # strengths without a better held-out loss
-FLOOR = 1e-6  # of the strength: curvature where no row with a weight is
-MAX_ITER = 100
-TOLERANCE = 1e-7  # a step that gains less than this share of the loss is the last
 MAX_ENTRIES = 2**26  # of the sparse matrix, 0.8 GiB; rows beyond that are thinned
-SEARCH_ENTRIES = 2**22  # of the rows that a strength is chosen on, and at least
-SEARCH_ROWS = 4096
-MAX_VALUES = 2  # a column of fewer values has none between others: it has categories
 
 
 @dataclass(frozen=True)
@@ -108,12 +88,12 @@ def fit_curves(
     step = -(-2 * X.size // MAX_ENTRIES)
     X, y, weight = X[::step], y[::step], sample_weight[::step].astype(np.float64)
     curves = Curves.flat(X, weight, categorical, n_classes)
-    problem = _Problem(curves, X, y, weight, categorical, loss, n_classes)
+    problem = CurveProblem(curves, X, y, weight, categorical, loss, n_classes)
     if n_replicas == 1:
         found = np.array([problem.solve(weight, FIXED, problem.start())])
         return *problem.result(found), None
     folds = _folds(y, n_replicas, seed)
-    found = np.array(_fit_folds(problem, _search_step(*X.shape), folds, n_jobs))
+    found = np.array(_fit_folds(problem, search_step(*X.shape), folds, n_jobs))
     logits = np.array([problem.logits(point) for point in found])
     return *problem.result(found), LeftOut(step, folds, logits)
 
@@ -125,12 +105,6 @@ def _folds(y, n_folds, seed):
         kind = StratifiedKFold if counts[counts > 0].min() >= n_folds else KFold
     folds = kind(n_folds, shuffle=True, random_state=seed).split(y[:, None], y)
     return [held_out for _, held_out in folds]
-
-
-def _search_step(n_rows, n_columns):
-    """Every how many-th row strengths are tried on."""
-    wanted = -(-2 * n_rows * n_columns // SEARCH_ENTRIES)
-    return max(1, min(wanted, n_rows // SEARCH_ROWS))
 
 
 def _fit_folds(problem, step, folds, n_jobs):
@@ -160,16 +134,6 @@ def _are_better(tried, attempts):
     return mean > error
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """The best of `STRENGTHS` for a replica, by its number, and what it led to."""
-
-    number: int
-    point: np.ndarray
-    losses: np.ndarray  # of the rows left out
-    weight: np.ndarray
-
-
 @one_blas_thread
 def _try_replica(problem, step, held_out, before):
     """An attempt on every `step`-th row, that begins near the one before."""
@@ -190,256 +154,3 @@ def _fit_replica(problem, held_out, attempt):
     """Parameters for all rows but those left out."""
     strength = STRENGTHS[attempt.number] / len(problem.weight)
     return problem.solve(problem.weight_without(held_out), strength, attempt.point)
-
-
-class _Problem:
-    """What is minimised, over a vector of intercepts and then the values.
-
-    Of two classes only the difference matters: there is one value a knot then, and half
-    of it goes to either class.
-    """
-
-    def __init__(self, curves, X, y, weight, categorical, loss, n_classes):
-        self.curves, self.y, self.weight, self.loss = curves, y, weight, loss
-        self.design = curves.design(X, np.float64)
-        self.categorical = categorical
-        self.steps, self.is_step = _penalised(curves, categorical)
-        self.many = {
-            j: _ridge_of(curves, j, self.steps) for j in _many(curves, categorical)
-        }
-        two = np.array([[-0.5, 0.5]])
-        self.to_class = two if n_classes == 2 else np.eye(n_classes)
-        self.knee = KNEES[0]
-
-    def with_knee(self, knee):
-        """The same with another knee of the penalty."""
-        other = copy(self)
-        other.knee = knee
-        return other
-
-    def thinned(self, step):
-        """The same of every `step`-th row."""
-        few = copy(self)
-        few.design = self.design[::step]
-        few.y, few.weight = self.y[::step], self.weight[::step]
-        return few
-
-    def start(self):
-        return np.zeros((1 + len(self.curves.knots)) * len(self.to_class))
-
-    def solve(self, weight, strength, start):
-        share = weight / weight.sum()
-        ridge = self._ridge(share, strength)
-        scale = BandedScale(self._hessian(share, strength, ridge, start))
-
-        def objective(scaled):
-            point = scale.point(scaled)
-            total, gradient = self._objective(point, share, strength, ridge)
-            return total, scale.slope(gradient)
-
-        found = minimize(
-            objective, scale.scaled(start), jac=True, method="L-BFGS-B",
-            options={"maxiter": MAX_ITER, "maxcor": 20, "ftol": TOLERANCE},
-        )  # fmt: skip
-        return scale.point(found.x)
-
-    def weight_without(self, held_out):
-        weight = self.weight.copy()
-        weight[held_out] = 0
-        return weight
-
-    def best(self, held_out, before=None):
-        """Attempt with the strength that predicts the rows left out best.
-
-        Strengths are tried from the first on, or from the neighbour of the best before.
-        """
-        share = self.weight[held_out]
-        tried = self._strengths(held_out, before)
-        _, *best = cheapest(((one[-1] @ share, *one) for one in tried), PATIENCE)
-        return _Attempt(*best, share)
-
-    def _strengths(self, held_out, before):
-        """Number, parameters and losses of the rows left out, for ever weaker ones."""
-        weight = self.weight_without(held_out)
-        first = 0 if before is None else max(before.number - 1, 0)
-        point = self.start() if before is None else before.point
-        for number in range(first, len(STRENGTHS)):
-            point = self.solve(weight, STRENGTHS[number] / len(weight), point)
-            logits = self.logits(point, held_out)
-            yield number, point, self.loss.of_rows(logits, self.y[held_out])
-
-    def stepped(self, held_out):
-        """Parameters after as many steps of halves as predict the rows left out best."""
-        share, y = self.weight[held_out], self.y[held_out]
-        tried = (
-            (self.loss.of_rows(scores[held_out] @ self.to_class, y) @ share, values)
-            for values, scores in self._steps(held_out)
-        )
-        _, values = cheapest(tried, STEP_PATIENCE)
-        return np.vstack([np.zeros(len(self.to_class)), values]).ravel()
-
-    def _steps(self, held_out):
-        """Values and scores of all rows after one step more at a time."""
-        weight = self.weight_without(held_out)
-        weight *= (len(weight) - len(held_out)) / weight.sum()
-        n_values = len(self.to_class)
-
-        def sums(scores):
-            left = self.loss.residual(scores @ self.to_class, self.y, weight)
-            return left.sums(self.design, n_values)
-
-        none = np.zeros((len(self.curves.knots), n_values))
-        rate = np.ones(len(self.curves))
-        for column, (share, _) in self._spreads(weight).items():
-            rate[column] = share
-        steps = [
-            HalfStep(self.curves, self.categorical, *one, rate)
-            for one in zip(*(part.T for part in sums(self.design @ none)), strict=True)
-        ]
-        return accelerated(lambda at: mean_steps(steps, sums(at)), self.design, none)
-
-    def logits(self, point, rows=slice(None)):
-        level, values = self._parts(point)
-        return (self.design[rows] @ values + level) @ self.to_class
-
-    def result(self, found):
-        """Curves and intercept from the parameters of all replicas."""
-        parts = [self._parts(point) for point in found]
-        values = np.array([values @ self.to_class for _, values in parts])
-        level = np.mean([level @ self.to_class for level, _ in parts], axis=0)
-        values, means = self._centred(values)
-        error = np.full_like(values[0], np.nan)
-        if len(found) > 1:
-            error = np.sqrt((len(found) - 1) * values.var(axis=0))
-        dtype = self.curves.values.dtype
-        level = level + means
-        curves = replace(
-            self.curves,
-            values=values.mean(axis=0).astype(dtype),
-            error=error.astype(dtype),
-        )
-        return curves, (level - level.mean()).astype(dtype)
-
-    def _centred(self, values):
-        """Values whose mean over the rows is 0 in each column, and what was taken."""
-        mass = self.design.T @ (self.weight / self.weight.sum())  # (n_points,)
-        total = 0
-        for j in range(len(self.curves)):
-            own = self.curves.points(j)
-            share = mass[own] / mass[own].sum()
-            mean = np.tensordot(values[:, own], share, axes=(1, 0))  # (n_replicas, K)
-            if not share[-1]:  # no gap was seen: it is the median, or the mean category
-                middle = own.start + np.searchsorted(share.cumsum(), 0.5)
-                is_code = self.categorical[j]
-                values[:, own.stop - 1] = mean if is_code else values[:, middle]
-            values[:, own] -= mean[:, None]
-            total = total + mean.mean(axis=0)
-        return values, total
-
-    def _parts(self, point):
-        level, values = np.split(point.reshape(-1, len(self.to_class)), [1])
-        return level[0], values
-
-    def _ridge(self, share, strength):
-        """Penalty of what has no neighbours, in units of the strength, `(n_steps,)`.
-
-        Many categories have a variance of their own, estimated from these rows (empirical
-        Bayes, `reliability`): the more of their spread is noise, the more they shrink.
-        """
-        ridge = np.full(len(self.is_step), RIDGE)
-        n_rows = np.count_nonzero(share)
-        for column, (_, variance) in self._spreads(n_rows * share).items():
-            least = 1 / max(variance, LEAST_VARIANCE) / n_rows / strength
-            ridge[self.many[column]] = max(RIDGE, least)
-        return ridge
-
-    def _spreads(self, weight):
-        """`reliability` of the columns of many categories, by column."""
-        if not self.many:
-            return {}
-        level = self.loss.constant(self.y, weight, len(self.to_class[0]))
-        logits = np.broadcast_to(level, (len(self.y), len(level)))
-        left = self.loss.residual(logits, self.y, weight)
-        sums = left.sums(self.design, len(self.to_class))
-        codes = [slice(*self.curves.start[j : j + 2] - [0, 1]) for j in self.many]
-        return {
-            j: reliability(*(part[own] for part in sums))
-            for j, own in zip(self.many, codes, strict=True)
-        }
-
-    def _objective(self, point, share, strength, ridge):
-        level, values = self._parts(point)
-        logits = (self.design @ values + level) @ self.to_class
-        total, slope = self.loss.value_and_slope(logits, self.y, share)
-        slope = slope @ self.to_class.T
-        cost, bent = self._penalty(values, ridge)
-        gradient = self.design.T @ slope + strength * (self.steps.T @ bent)
-        gradient = np.vstack([slope.sum(axis=0), gradient])
-        return total + strength * cost, gradient.ravel()
-
-    def _hessian(self, share, strength, ridge, point):
-        """Diagonals of the second derivatives, without those between columns.
-
-        Main and first lower diagonal `(2, 1 + n_points)`, mean over the values of a knot.
-        Neighbouring knots share rows and a penalty; they are what is ill-conditioned.
-        """
-        level, values = self._parts(point)
-        step = _search_step(len(self.y), len(self.curves))
-        design, y, share = self.design[::step], self.y[::step], step * share[::step]
-        logits = (design @ values + level) @ self.to_class
-        bent = self.loss.residual(logits, y, share).curvature.mean(axis=1)
-        low, high = design.data.reshape(-1, 2).T  # (n_rows * n_columns,)
-        product = low * high * np.repeat(bent, len(self.curves))
-        below = np.bincount(design.indices[::2], product, len(values))
-        steps = np.sqrt(1 + (self.steps @ values / self.knee) ** 2).mean(axis=1)
-        bent_steps = KNEES[0] / self.knee / steps
-        weight = strength * np.where(self.is_step, bent_steps, ridge)
-        penalty = self.steps.T @ self.steps.multiply(weight[:, None])
-        below[:-1] += penalty.diagonal(-1)
-        main = design.power(2).T @ bent + penalty.diagonal()
-        main = np.append(bent.sum(), main) + FLOOR * strength
-        return np.array([main, np.append(0, below)])
-
-    def _penalty(self, values, ridge):
-        """Penalty of the values, and its slope for every step."""
-        steps, ridge = self.steps @ values, ridge[:, None]
-        root = np.sqrt(1 + (steps / self.knee) ** 2)
-        is_step = self.is_step[:, None]
-        cost = np.where(is_step, KNEES[0] * self.knee * (root - 1), ridge / 2 * steps**2)
-        bent = KNEES[0] / self.knee * steps / root
-        return cost.sum(), np.where(is_step, bent, ridge * steps)
-
-
-def _many(curves, categorical):
-    """Columns of more than a few categories."""
-    n_values = np.diff(curves.start) - 1  # the last place is that of gaps
-    return np.flatnonzero(categorical & (n_values > FEW_CATEGORIES))
-
-
-def _ridge_of(curves, column, steps):
-    """Rows of `steps` that penalise the categories of a column."""
-    own = np.arange(*curves.start[column : column + 2])[:-1]  # the last is that of gaps
-    return np.flatnonzero(np.isin(steps.indices[steps.indptr[:-1]], own))
-
-
-def _penalised(curves, categorical):
-    """Matrix of what is penalised, and which of it are steps between neighbours."""
-    first, second, is_step = [], [], []
-    for j, is_codes in enumerate(categorical):
-        own = np.arange(len(curves.knots))[curves.points(j)]
-        n_values = len(own) - 1
-        if not is_codes and n_values > MAX_VALUES:
-            first += [*own[:-2]]
-            second += [*own[1:-1]]
-            is_step += [True] * (n_values - 1)
-            own = own[-1:]
-        first += [*own]
-        second += [-1] * len(own)
-        is_step += [False] * len(own)
-    rows, sign = np.arange(len(first)), np.where(is_step, -1.0, 1.0)
-    ahead = np.flatnonzero(is_step)
-    entries = np.concatenate([sign, np.ones(len(ahead))])
-    where = (np.append(rows, ahead), np.append(first, np.array(second)[ahead]))
-    shape = (len(first), len(curves.knots))
-    matrix = sparse.coo_array((entries, where), shape=shape).tocsr()
-    return matrix, np.array(is_step)
