@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from skgrow import policies
 from skgrow._stored import SKOPS_TYPES
 from skgrow.estimators.election import ElectionTransferClassifier
 from skgrow.estimators.mlp import GrowingMLPClassifier, GrowingMLPRegressor
@@ -32,6 +33,7 @@ __all__ = [
     "UnseenCategoryWarning",
     "__version__",
     "load",
+    "policies",
     "save",
 ]
 

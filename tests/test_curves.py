@@ -10,10 +10,10 @@ from skgrow import GrowingNAMClassifier
 from skgrow.networks.curves import N_BINS, N_VALUES, Curves, knots_of
 from skgrow.training import curve_fitting, curve_problem
 from skgrow.training.curve_fitting import FIXED, fit_curves
-from skgrow.training.curve_problem import KNEES, RIDGE
+from skgrow.training.curve_problem import HUBER_DELTAS, RIDGE
 from skgrow.training.losses import CROSS_ENTROPY, SQUARED_ERROR
-from skgrow.training.pair_screen import promising_pairs
-from skgrow.training.split_steps import CAUTION, LEAST_OF_HALF, HalfStep, accelerated
+from skgrow.training.pair_screen import residual_interactions
+from skgrow.training.split_steps import CAUTION, LEAST_OF_SPLIT, SplitStep, accelerated
 
 PLAIN = {"n_classes": 2, "n_replicas": 1, "seed": 0}
 
@@ -107,7 +107,7 @@ def test_weights_count_as_rows_in_knots():
     np.testing.assert_array_equal(found, knots_of(rows, np.ones(len(rows)), 32))
 
 
-def plain_objective(point, curves, X, y, share, to_class, knee):
+def plain_objective(point, curves, X, y, share, to_class, delta):
     """The penalised loss of all values, one term after the other."""
     level, values = np.split(point.reshape(-1, len(to_class)), [1])
     logits = np.tile(level, (len(X), 1))
@@ -119,32 +119,33 @@ def plain_objective(point, curves, X, y, share, to_class, knee):
         logits = logits + np.array([slow_term(part, j, v) for v in found])[place]
         steps = [] if is_codes else np.diff(values[own][:-1], axis=0).ravel()
         loose = values[own].ravel() if is_codes else values[own][-1]
-        roots = (np.sqrt(1 + (s / knee) ** 2) - 1 for s in steps)
-        cost += KNEES[0] * knee * sum(roots)
+        roots = (np.sqrt(1 + (s / delta) ** 2) - 1 for s in steps)
+        cost += HUBER_DELTAS[0] * delta * sum(roots)
         cost += sum(RIDGE / 2 * v**2 for v in loose)
     return share @ CROSS_ENTROPY.of_rows(logits @ to_class, y) + FIXED * cost
 
 
 @pytest.mark.parametrize(
-    ("n_classes", "knee"), [(2, KNEES[0]), (3, KNEES[0]), (2, KNEES[1])]
+    ("n_classes", "delta"),
+    [(2, HUBER_DELTAS[0]), (3, HUBER_DELTAS[0]), (2, HUBER_DELTAS[1])],
 )
-def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes, knee, monkeypatch):
+def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes, delta, monkeypatch):
     X, y, weight = rows(120, n_classes)
     X[:, 0] = np.round(X[:, 0])
     categorical = np.array([False, False, True])
     initialise = curve_problem.CurveProblem.__init__
 
-    def with_knee(problem, *args):
+    def with_delta(problem, *args):
         initialise(problem, *args)
-        problem.knee = knee
+        problem.delta = delta
 
-    monkeypatch.setattr(curve_problem.CurveProblem, "__init__", with_knee)
+    monkeypatch.setattr(curve_problem.CurveProblem, "__init__", with_delta)
     curves, intercept, _ = fit_curves(
         X, y, weight, categorical, CROSS_ENTROPY, **{**PLAIN, "n_classes": n_classes}
     )
     to_class = np.array([[-0.5, 0.5]]) if n_classes == 2 else np.eye(n_classes)
     flat = Curves.flat(X, weight, categorical, n_classes)
-    args = (flat, X, y, weight / weight.sum(), to_class, knee)
+    args = (flat, X, y, weight / weight.sum(), to_class, delta)
     start = np.zeros((1 + len(flat.knots)) * len(to_class))
     slow = minimize(plain_objective, start, args=args, method="L-BFGS-B",
                     options={"maxfun": 10**6})  # fmt: skip
@@ -157,14 +158,14 @@ def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes, knee, monkeypa
 
 
 @pytest.mark.parametrize("has_cliffs", [False, True])
-def test_the_knee_is_small_for_curves_with_cliffs_alone(has_cliffs, monkeypatch):
+def test_the_huber_delta_is_small_for_curves_with_cliffs_alone(has_cliffs, monkeypatch):
     rng = np.random.RandomState(0)
     X = rng.uniform(-1, 1, size=(12_000, 3))
     scores = 2 * (X > 0.3).sum(axis=1) if has_cliffs else (3 * np.sin(3 * X)).sum(axis=1)
     y = (scores + rng.logistic(size=len(X)) > 1).astype(int)
     losses = []
-    for knees in (KNEES[:1], KNEES):
-        monkeypatch.setattr(curve_fitting, "KNEES", knees)
+    for deltas in (HUBER_DELTAS[:1], HUBER_DELTAS):
+        monkeypatch.setattr(curve_fitting, "HUBER_DELTAS", deltas)
         curves, intercept, _ = fit_curves(
             X[:6000], y[:6000], np.ones(6000), np.zeros(3, dtype=bool), CROSS_ENTROPY,
             **{**PLAIN, "n_replicas": 4},
@@ -175,13 +176,13 @@ def test_the_knee_is_small_for_curves_with_cliffs_alone(has_cliffs, monkeypatch)
 
 
 @pytest.mark.parametrize("is_code", [False, True])
-def test_half_step_is_the_mean_over_cuts_of_newton_steps_in_halves(is_code):
+def test_split_step_is_the_mean_over_cuts_of_newton_steps(is_code):
     _, curves = some_curves(2)
     rng = np.random.RandomState(2)
     slope = rng.randn(len(curves.knots))
     bent = rng.choice([0.0, 3.0], size=len(slope))
     categorical = np.full(3, is_code)
-    found = HalfStep(curves, categorical, slope, bent)(slope, bent)
+    found = SplitStep(curves, categorical, slope, bent)(slope, bent)
     mean = slope.sum() / bent.sum()
     expected = np.zeros(len(slope))
     for j in range(3):
@@ -191,7 +192,7 @@ def test_half_step_is_the_mean_over_cuts_of_newton_steps_in_halves(is_code):
             wanted = (slope + CAUTION * mean) / (bent + CAUTION)
             order = [*sorted(order[:-1], key=lambda point: wanted[point]), order[-1]]
         cuts = [(order[:cut], order[cut:]) for cut in range(1, len(order))]
-        cuts = [c for c in cuts if min(bent[half].sum() for half in c) > LEAST_OF_HALF]
+        cuts = [c for c in cuts if min(bent[half].sum() for half in c) > LEAST_OF_SPLIT]
         for half in (half for cut in cuts for half in cut):
             expected[half] += slope[half].sum() / bent[half].sum() / len(cuts) / 3
     assert np.abs(expected).min() > 0
@@ -349,7 +350,7 @@ def test_the_true_pair_is_the_most_promising():
     X = rng.uniform(-0.5, 0.5, size=(3000, 8))
     y = (X[:, 2] * X[:, 5] + 0.05 * rng.randn(3000) > 0).astype(int)
     left = CROSS_ENTROPY.residual(np.zeros((3000, 2)), y, np.ones(3000))
-    pairs = promising_pairs(X, left, 5)
+    pairs = residual_interactions(X, left, 5)
     assert pairs.shape == (5, 2)
     assert pairs[0].tolist() == [2, 5]
 
@@ -362,21 +363,21 @@ def test_a_smooth_pair_is_found_on_few_rows(monkeypatch):
         X = rng.uniform(-0.5, 0.5, size=(500, 12))
         y = (rng.rand(500) < expit(6 * X[:, 2] * X[:, 5])).astype(int)
         left = CROSS_ENTROPY.residual(np.zeros((500, 2)), y, np.ones(500))
-        return [2, 5] in promising_pairs(X, left, 3).tolist()
+        return [2, 5] in residual_interactions(X, left, 3).tolist()
 
     assert sum(map(is_found, range(30))) > 27
-    monkeypatch.setattr("skgrow.training.pair_screen._of_quarters", lambda *sums: 0)
+    monkeypatch.setattr("skgrow.training.pair_screen._of_quadrants", lambda *sums: 0)
     assert sum(map(is_found, range(30))) < 25
 
 
-def test_a_checkered_pair_is_found_where_quarters_hardly_differ(monkeypatch):
+def test_a_checkered_pair_is_found_where_quadrants_hardly_differ(monkeypatch):
     def is_found(seed):
         rng = np.random.RandomState(seed)
         X = rng.uniform(-0.5, 0.5, size=(3000, 8))
         square = np.floor(8 * (X[:, 2] + 0.5)) + np.floor(8 * (X[:, 5] + 0.5))
         y = ((square % 2) == (rng.rand(3000) < 0.6)).astype(int)
         left = CROSS_ENTROPY.residual(np.zeros((3000, 2)), y, np.ones(3000))
-        return promising_pairs(X, left, 1).tolist() == [[2, 5]]
+        return residual_interactions(X, left, 1).tolist() == [[2, 5]]
 
     assert all(map(is_found, range(20)))
     monkeypatch.setattr("skgrow.training.pair_screen.CELLS_SHARE", 0)
@@ -390,7 +391,7 @@ def test_pairs_of_gaps_count_too():
     X[gap, 1] = -0.75
     y = (gap ^ (X[:, 3] > 0)).astype(int)
     left = CROSS_ENTROPY.residual(np.zeros((3000, 2)), y, np.ones(3000))
-    assert promising_pairs(X, left, 1).tolist() == [[1, 3]]
+    assert residual_interactions(X, left, 1).tolist() == [[1, 3]]
 
 
 def test_constant_columns_make_no_pairs():
@@ -398,4 +399,4 @@ def test_constant_columns_make_no_pairs():
     X[:, 1] = np.linspace(-0.5, 0.5, 50)
     y = np.arange(50) % 2
     left = CROSS_ENTROPY.residual(np.zeros((50, 2)), y, np.ones(50))
-    assert promising_pairs(X, left, 4).shape == (0, 2)
+    assert residual_interactions(X, left, 4).shape == (0, 2)

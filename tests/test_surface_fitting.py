@@ -16,9 +16,9 @@ from skgrow.networks.surfaces import Surfaces
 from skgrow.training import surface_fitting
 from skgrow.training.curve_fitting import fit_curves
 from skgrow.training.losses import CROSS_ENTROPY
-from skgrow.training.split_steps import QuarterStep
+from skgrow.training.split_steps import QuadrantStep
 from skgrow.training.surface_fitting import (
-    KNEE,
+    HUBER_DELTA,
     MAX_SURFACES,
     RIDGE,
     _Attempt,
@@ -116,7 +116,7 @@ def slow_penalty(surfaces, categorical, values):
                 share /= 1 if loose[0] or i == first else first
                 share /= 1 if loose[1] or j == second else second
                 size += RIDGE * share * (grid[i, j] ** 2).sum()
-        total += KNEE**2 * (np.sqrt(1 + size / KNEE**2) - 1)
+        total += HUBER_DELTA**2 * (np.sqrt(1 + size / HUBER_DELTA**2) - 1)
     return total
 
 
@@ -156,7 +156,7 @@ def test_solve_reaches_the_optimum_of_the_penalised_loss(n_classes):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_step_lowers_the_loss_of_the_rows_it_is_made_for(n_classes):
     problem, _ = small_problem(n_classes)
-    steps = [QuarterStep(problem.surfaces)] * len(problem.to_class)
+    steps = [QuadrantStep(problem.surfaces)] * len(problem.to_class)
 
     def loss(scores):
         logits = problem.logits + scores @ problem.to_class

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skgrow.networks.surfaces import Surfaces
-from skgrow.training.split_steps import LEAST, QuarterStep
+from skgrow.training.split_steps import LEAST, QuadrantStep
 
 
 def some_surfaces(n_classes=3, dtype=np.float64):
@@ -99,7 +99,7 @@ def test_pairs_are_in_order_and_of_one_surface_each(pairs):
     assert not odd.fits(4)
 
 
-def test_quarter_step_is_the_mean_over_cuts_of_newton_steps_in_quarters():
+def test_quadrant_step_is_the_mean_over_cuts_of_newton_steps():
     rng = np.random.RandomState(0)
     X = np.column_stack([rng.randint(n, size=400).astype(float) for n in (3, 6, 2)])
     X[::7, 1] = np.nan
@@ -123,4 +123,4 @@ def test_quarter_step_is_the_mean_over_cuts_of_newton_steps_in_quarters():
                         total[part] += slope[own][part].sum() / bent[own][part].sum()
         assert n_cuts > 0
         expected[own] = total / n_cuts / len(pairs)
-    np.testing.assert_allclose(QuarterStep(surfaces)(slope, bent), expected, atol=1e-12)
+    np.testing.assert_allclose(QuadrantStep(surfaces)(slope, bent), expected, atol=1e-12)

@@ -33,7 +33,7 @@ class ElectionTransferClassifier(
     """Branches trained on one task vote on another, with nothing trained.
 
     The branches of a fitted network are tried on the columns of a new task. One that
-    answers high on a class more often than luck explains gets a vote for it wherever its
+    answers high on a class more often than by chance gets a vote for it wherever its
     output is above a threshold, formula (10). The class with the highest standardised
     number of votes wins, formula (17). One number is fitted: the temperature that turns
     scores into probabilities.
@@ -77,7 +77,7 @@ class ElectionTransferClassifier(
     round_size : int, default=100
         Branches elected a round.
     delta : float, default=0.05
-        Chance, over all rounds, that any branch passes condition (13) by luck.
+        Chance, over all rounds, that any branch passes condition (13) by chance.
     search_regions : int, default=100
         Regions drawn a round, those of a table once for each direction in which their
         columns, three at most, are read.

@@ -99,7 +99,7 @@ class GrowingMixin(CallbackSupportMixin):
         """Grow round by round; every finished round is kept whatever comes after.
 
         `stand` makes where growth stands out of the selection set and its raw inputs.
-        Returns the numbers of the rows that were held out.
+        Returns the indices of the rows that were held out.
         """
         rows = self._affordable(X, y)
         if len(rows) < len(y):  # of a memory map, no other row is touched
@@ -167,7 +167,7 @@ class GrowingMixin(CallbackSupportMixin):
         return why
 
     def _affordable(self, X, y):
-        """Numbers of the rows to grow on: a sample where not all fit into memory."""
+        """Indices of the rows to grow on: a sample where not all fit into memory."""
         n_rows = min(MAX_SELECTION_ROWS, MAX_FEATURES_BYTES // (X[:1].nbytes + 1))
         if len(y) <= n_rows:
             return np.arange(len(y))

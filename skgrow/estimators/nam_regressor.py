@@ -24,25 +24,25 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     As `GrowingNAMClassifier`, with the squared error. The network has two outputs, "down"
     and "up", and predicts the second less the first. In the tests of growth a row is "up"
     where it lies above its prediction, and counts by its error: where a grown branch
-    speaks, its direction has a larger share of the errors than luck explains.
+    is active, its direction has a larger share of the errors than chance explains.
 
     Parameters
     ----------
     regions : {"auto", "features", "pairs"}, ImagePatches or list of index lists, \
             default="auto"
         Columns that each base branch sees: one column each, all pairs, patches of an
-        image, or lists of equal length. "auto" takes the most promising pairs
-        of columns, two for each column and 64 at most (`promising_pairs`), and leaves
-        single columns to the curves; on up to `batch_size` rows, and in `partial_fit`,
-        every column alone and a ring of pairs.
+        image, or lists of equal length. "auto" takes the pairs of columns with the
+        strongest residual interactions, two for each column and 64 at most
+        (`residual_interactions`), and leaves single columns to the curves; on up to
+        `batch_size` rows, and in `partial_fit`, every column alone and a ring of pairs.
     grow_regions : same as `regions`, default=None
         Where growth may look. None means all regions of the same kind: patches at
-        stride 1, all ordered pairs; with "auto" the 500 most promising pairs in both
+        stride 1, all ordered pairs; with "auto" the 500 strongest pairs in both
         orders.
     curves : bool or "auto", default="auto"
         Fit a curve for every column before the branches, see `Curves`. "auto" does so
         with `regions="auto"`. There, surfaces of pairs follow on the curves where rows
-        that a replica leaves out want them, see `Surfaces`.
+        that a replica leaves out choose them, see `Surfaces`.
     n_replicas : int, default=4
         Fits of the curves that leave out a fold of the rows each; their mean is taken,
         and their spread gives the bands of the plots. So it is with surfaces of pairs.
@@ -60,14 +60,14 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     round_size : int, default=200
         Branches picked a round; their masks are fitted together and then frozen.
     delta : float, default=0.05
-        Chance, over all rounds, that any branch passes condition (13) by luck.
+        Chance, over all rounds, that any branch passes condition (13) by chance.
     search_regions : int, default=200
         Growth regions drawn a round. All outputs of all branches are tried on each; with
         matched candidates, a few of the regions are matched too. A region of a table
         counts once for each direction in which its columns, three at most, are read.
     search_rows : int, default=16000
         Selection rows on which a round's candidates are screened; a third of the rows
-        at most. Rows are worth more than regions: on few rows the best are the luckiest.
+        at most. Rows are worth more than regions: on few rows chance decides.
     n_verified : int, default=4000
         Candidates a round that are tested on fresh rows; 2,000 that pass are enough.
     refit : bool, default=False
@@ -95,7 +95,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     n_rounds_no_change : int or "auto", default="auto"
         Rounds without a fall of the held-out loss before growth stops. Rounds after
         the best one are then taken back. "auto" is 3, and 1 on curves with
-        `regions="auto"`, where the base holds the most promising pairs.
+        `regions="auto"`, where the base holds the strongest pairs.
     max_time : float, default=None
         Seconds after which `fit` leaves out what it has not begun, and a call of `grow`
         begins no new round. Curves, the choice of pairs and one pass are always made; a
@@ -123,7 +123,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     bank_ : BranchBank
         The base branches.
     intercept_ : float
-        Prediction before any term speaks, in units of the target.
+        Prediction without any term, in units of the target.
     loss_curve_ : list of float
         Mean training loss of each pass: half the squared error of the target divided by
         its standard deviation.
@@ -268,7 +268,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     @property
     @reads
     def intercept_(self):
-        """Prediction before any term speaks, in units of the target."""
+        """Prediction without any term, in units of the target."""
         mean, _ = self._fitted("_target")
         return float(mean + self._as_told(self._network.intercept))
 

@@ -63,11 +63,11 @@ CONSTRAINTS = {
     "verbose": ["verbose"],
 }
 
-# What growth adds to curves is small: rows that are few would take luck for it. On inner
+# What growth adds to curves is small: few rows would take noise for it. On inner
 # divisions of small tables a tenth of the rows let harm pass, a quarter did not.
 JUDGING_ROWS, JUDGING_SHARE = 1500, 1 / 4
 # Rounds without a fall of the held-out loss. Beside pairs that a screen has chosen, what
-# the first round does not find the next do not either; each is one more try at luck.
+# the first round does not find the next do not either; each gives noise one more chance.
 PATIENCE, PATIENCE_BESIDE_PAIRS = 3, 1
 # Standard errors that a fall of the held-out loss must be more than. On 800 rows of a
 # table growth did harm without, beside chosen pairs; with two it missed the gain that

@@ -20,7 +20,7 @@ from skgrow.runtime.user_warnings import warn_user
 from skgrow.training.bank_shrinkage import shrunk
 from skgrow.training.bank_training import TrainingData, TrainingPlan, train_bank
 from skgrow.training.curve_fitting import fit_curves
-from skgrow.training.pair_screen import promising_pairs
+from skgrow.training.pair_screen import residual_interactions
 from skgrow.training.replicas import replica_inputs, replica_shares
 from skgrow.training.surface_fitting import fit_surfaces
 
@@ -56,7 +56,7 @@ class TrainingMixin:
             logits = curves.logits(X) + intercept
             if surfaces is not None:
                 logits += surfaces.logits(X)
-            self._regions = self._promising_regions(X, y, weight, logits)
+            self._regions = self._interaction_regions(X, y, weight, logits)
         sizes = self._hidden_layers(self._regions.base.shape[1])
         self._n_replicas = 1 if curves is None else self._affordable_replicas(y)
         columns = np.tile(self._regions.base, (self._n_replicas, 1))
@@ -111,14 +111,14 @@ class TrainingMixin:
     def _wants_pairs(self, X):
         return self._chooses_regions() and X.shape[1] > 1
 
-    def _promising_regions(self, X, y, weight, logits):
-        """Regions of the pairs of columns that curves leave most to do for."""
+    def _interaction_regions(self, X, y, weight, logits):
+        """Regions of the pairs of columns with the strongest residual interactions."""
         # On few rows the screen would be noise.
         if not self._wants_pairs(X) or len(y) <= self.batch_size:
             return self._regions
         scaled = self._cross_fitted(X, y, weight)
         left = self._loss.residual(logits, y, weight / weight.mean())
-        pairs = promising_pairs(scaled, left, MAX_GROWN_PAIRS)
+        pairs = residual_interactions(scaled, left, MAX_GROWN_PAIRS)
         if not len(pairs):
             return self._regions
         growth = self._regions.growth
@@ -165,8 +165,8 @@ class TrainingMixin:
                 ConvergenceWarning,
             )
         if train.share is not None:  # then it holds all rows
-            heard = replace(train, offset=self._offset(X, network))
-            bank = shrunk(bank, heard, self._loss, self.device)
+            beside = replace(train, offset=self._offset(X, network))
+            bank = shrunk(bank, beside, self._loss, self.device)
         bank = replace(bank, regions=network.bank.regions)
         grown = network.grown
         if not len(grown):  # growth will use the branches as they are now
@@ -188,7 +188,7 @@ class TrainingMixin:
             share = replica_shares(len(y), self._n_replicas, self._seed)
             scaled, regions = replica_inputs(self._scaler, X, y, weight, share, regions)
             # Beside surfaces, branches would learn no shapes that growth could use
-            # again; how loud they may be there is settled when they are trained.
+            # again; their shrinkage there is fitted once they are trained.
             network = replace(network, surfaces=None)
         else:
             scaled = (

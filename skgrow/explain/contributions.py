@@ -50,7 +50,7 @@ def term_chunks(network, scaler, X, device):
 def _shapes_adder(network, terms):
     """Adds what curves and surfaces say of some rows to their contributions."""
     curves, surfaces = network.curves, network.surfaces
-    own = [] if curves is None else curves.speaking
+    own = [] if curves is None else curves.active
     pairs = [] if surfaces is None else _numbers(surfaces.pairs, terms)
 
     def add(found, X):

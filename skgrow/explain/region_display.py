@@ -19,7 +19,7 @@ class RegionDisplay:
     counts : ndarray of shape (height, width)
         Branches that see the pixel, in any channel.
     target : str, default=""
-        Class that they speak for; all classes if empty.
+        Target class of the branches; all classes if empty.
 
     Attributes
     ----------

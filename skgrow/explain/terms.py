@@ -22,8 +22,8 @@ def terms_of(network):
     Terms of the base network come first, then those that only grown branches have.
     """
     curves, surfaces = network.curves, network.surfaces
-    speaking = [] if curves is None else curves.speaking
-    terms = {(j,): number for number, j in enumerate(speaking)}
+    active = [] if curves is None else curves.active
+    terms = {(j,): number for number, j in enumerate(active)}
     pairs = [] if surfaces is None else surfaces.pairs.tolist()
     regions = network.bank.regions.tolist(), network.grown.uses.columns.tolist()
     for region in (*regions[0], *pairs, *regions[1]):

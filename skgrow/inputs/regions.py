@@ -255,7 +255,7 @@ def _check_n_pairs(regions, n_features):
         raise ValueError(
             f'regions="pairs" would train a branch for each of the {n_pairs:,} pairs of '
             f"{n_features:,} columns, and takes {MAX_BASE_PAIRS:,} at most; use "
-            'regions="auto", which trains the most promising pairs, or give a list of '
+            'regions="auto", which trains the strongest pairs, or give a list of '
             "pairs."
         )
 

@@ -40,7 +40,7 @@ class Candidates:
 
     The branch reads `x_b = scale * x[columns] + shift`, (C.5) with the permutation of
     the dimensions already inside `columns`; outside `lower <= x[columns] <= upper` (the
-    input bound) it is silent.
+    input bound) it is inactive.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Candidates:
     columns : ndarray of int64 of shape (n_candidates, region_size)
     scale, shift, lower, upper : ndarray of shape (n_candidates, region_size)
     threshold : ndarray of shape (n_candidates,)
-        The branch speaks where its output is above, formula (10).
+        The branch is active where its output is above, formula (10).
     gain : ndarray of shape (n_candidates,)
         Estimated fall of the mean loss, in nats, that it was last ranked by.
     """
@@ -192,19 +192,19 @@ class FoldedBranches:
         order, columns, n_readers = _by_region(candidates.columns[first])
         first, trunk = first[order], np.argsort(order)[trunk]
         kind = np.arange(len(candidates)) if lowered else candidates.branch_class
-        speaker, self.output = _outputs_of_trunks(trunk, kind)
-        self.device, self.n_outputs = device, speaker.size
+        representative, self.output = _outputs_of_trunks(trunk, kind)
+        self.device, self.n_outputs = device, representative.size
         trunks = candidates.take(first)
         self.inputs_of = Gather(columns)
         weights, biases = folded_layers(bank, trunks)
         each = np.arange(len(first))[:, None]
-        classes = candidates.branch_class[speaker]
+        classes = candidates.branch_class[representative]
         weights[-1] = weights[-1][each, :, classes].transpose(0, 2, 1)
         each, n_inputs = np.unique(n_readers, return_counts=True)
         readers = list(zip(n_inputs.tolist(), each.tolist(), strict=True))
         self.stack = LayerStack(weights, biases, device, scratch, readers)
         if lowered:
-            threshold = self._tensor(candidates.threshold[speaker])
+            threshold = self._tensor(candidates.threshold[representative])
             self.stack = self.stack.lowered(threshold)
         same = np.array_equal(self.output, np.arange(self.n_outputs))
         self.index = None if same else self._tensor(self.output)
@@ -302,7 +302,7 @@ def _outputs_of_trunks(trunk, kind):
 
     Returns
     -------
-    speaker : ndarray of int64 of shape (n_trunks, n_outputs)
+    representative : ndarray of int64 of shape (n_trunks, n_outputs)
         A candidate of each; as many for each trunk as the one with most needs, the first
         of its own repeated.
     output : ndarray of int64 of shape (n_candidates,)
@@ -314,9 +314,9 @@ def _outputs_of_trunks(trunk, kind):
     start = np.searchsorted(needed[:, 0], np.arange(trunk.max(initial=-1) + 1))
     place = np.arange(len(needed)) - start[needed[:, 0]]
     n_outputs = place.max(initial=0) + 1
-    speaker = np.repeat(first[start][:, None], n_outputs, axis=1)
-    speaker[needed[:, 0], place] = first
-    return speaker, (needed[:, 0] * n_outputs + place)[which.reshape(-1)]
+    representative = np.repeat(first[start][:, None], n_outputs, axis=1)
+    representative[needed[:, 0], place] = first
+    return representative, (needed[:, 0] * n_outputs + place)[which.reshape(-1)]
 
 
 def folded_layers(bank, candidates):

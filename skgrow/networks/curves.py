@@ -1,4 +1,4 @@
-"""Curves: what each column of a table says by itself, as values at knots."""
+"""Curves: the effect of each column of a table by itself, as values at knots."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["Curves", "are_knots", "knots_of", "place"]
 
 ROWS_PER_CHUNK = 4096
 N_BINS = 64  # knots of a column at quantiles
-# A column of no more values has a knot for each: in adult, every capital gain then speaks
-# for itself, where quantiles would put some of them together.
+# A column of no more values has a knot for each: in adult, every capital gain then has
+# its own value, where quantiles would put some of them together.
 N_VALUES = 128
 HEAVY = 0.25  # of the rows of a bin: a value of more is a knot of its own
 
@@ -71,7 +71,7 @@ class Curves:
         return cls(knots, start, values, np.full_like(values, np.nan))
 
     def without(self, columns):
-        """The same, some columns saying nothing."""
+        """The same with curves of 0 for some columns."""
         values, error = self.values.copy(), self.error.copy()
         for column in columns:
             values[self.points(column)] = 0
@@ -85,7 +85,7 @@ class Curves:
         return Curves(self.knots[own], start, self.values[own], self.error[own])
 
     @property
-    def speaking(self):
+    def active(self):
         """Columns whose curve is not 0 everywhere, ascending."""
         each = range(len(self))
         return [j for j in each if self.values[self.points(j)].any()]

@@ -1,4 +1,4 @@
-"""Surfaces: what pairs of columns of a table say together, as values on grids."""
+"""Surfaces: the joint effect of pairs of columns of a table, as values on grids."""
 
 from __future__ import annotations
 

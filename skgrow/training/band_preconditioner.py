@@ -32,7 +32,7 @@ class BandedScale:
         scaled = scaled.reshape(len(main), -1)
         return solve_banded((0, 1), upper, scaled).ravel()
 
-    def slope(self, gradient):
-        """Slope along the scaled point, from that along the point."""
+    def grad(self, gradient):
+        """Gradient along the scaled point, from that along the point."""
         gradient = gradient.reshape(self.factor.shape[1], -1)
         return solve_banded((1, 0), self.factor, gradient).ravel()

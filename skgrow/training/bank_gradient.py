@@ -32,7 +32,7 @@ class TrainableBank:
     parameters : Tensor of shape (n_parameters,)
         Weights of all layers, then biases. Its `grad` is where `backward` writes.
     penalty : Tensor of shape (n_weights,)
-        The weights among them, of which a penalty wants the squares.
+        The weights among them, whose squares a penalty sums.
     penalty_grad : Tensor of shape (n_weights,)
         Their gradients.
 

@@ -9,13 +9,13 @@ from scipy.optimize import minimize_scalar
 
 __all__ = ["mean_loss", "shrunk", "usable"]
 
-QUIETEST = 0.01  # growth needs branches that say something
+LEAST_SCALE = 0.01  # growth needs branches whose outputs are not 0
 UNIT = 0.5  # loss of the mean of a target whose deviation is 1; that of classes is more
 FAR_ABOVE = 10.0  # losses of constant scores: too few passes leave less than that
 
 
 def shrunk(bank, data, loss, device="cpu"):
-    """A bank of replicas, made as loud as rows that a replica left out want it.
+    """A bank of replicas, shrunk by a factor that is fitted out of fold.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def shrunk(bank, data, loss, device="cpu"):
     Returns
     -------
     bank : BranchBank
-        Its outputs multiplied by a number between `QUIETEST` and 1.
+        Its outputs multiplied by a number between `LEAST_SCALE` and 1.
     """
     n_each = bank.n_branches // data.n_replicas
     fresh = np.zeros((len(data.y), bank.n_outputs), dtype=bank.dtype)
@@ -42,13 +42,13 @@ def shrunk(bank, data, loss, device="cpu"):
 
 
 def _scaled(bank, logits, data, loss):
-    """The bank times the number between `QUIETEST` and 1 that costs least."""
+    """The bank times the number between `LEAST_SCALE` and 1 that costs least."""
 
     def cost(scale):
         losses = loss.of_rows(data.offset + scale * logits, data.y)
         return float(np.average(losses, weights=data.sample_weight))
 
-    best = minimize_scalar(cost, bounds=(QUIETEST, 1), method="bounded").x
+    best = minimize_scalar(cost, bounds=(LEAST_SCALE, 1), method="bounded").x
     last = bank.weights[-1] * bank.dtype.type(best)
     return replace(bank, weights=(*bank.weights[:-1], last))
 

@@ -1,4 +1,4 @@
-"""Fitting curves: a convex problem, as smooth as held-out folds want it."""
+"""Fitting curves: a convex problem, smoothed by what held-out folds choose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skgrow.networks.curves import Curves
 from skgrow.runtime.parallel import run_jobs
 from skgrow.runtime.threads import one_blas_thread
 from skgrow.training.curve_problem import (
-    KNEES,
+    HUBER_DELTAS,
     STRENGTHS,
     CurveProblem,
     search_step,
@@ -26,14 +26,14 @@ MAX_ENTRIES = 2**26  # of the sparse matrix, 0.8 GiB; rows beyond that are thinn
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What curves say that were fitted without some rows.
+    """Out-of-fold scores of the curves.
 
     Attributes
     ----------
     step : int
         Every how many-th row was fitted, in a table too large for all.
     folds : list of ndarray
-        Numbers of the rows that each replica leaves out, among those fitted.
+        Indices of the rows that each replica leaves out, among those fitted.
     logits : ndarray of shape (n_replicas, n_rows, n_classes)
         Of each replica for all rows that were fitted.
     """
@@ -53,11 +53,11 @@ def fit_curves(
     small steps and linear for large ones. Each replica leaves out a fold of the rows and
     takes the strength that predicts it best; their mean is the result, and their spread
     its standard error (the jackknife of left-out groups). All folds together choose the
-    size from which a step is large (`KNEES`), and whether the mean of these curves and of
-    curves in steps, see `HalfStep`, is better than they are. Of a large table, strengths
-    are tried on some of the rows, and the best is then fitted to all: the penalty is one
-    on the sum of the losses, so that it means the same for fewer rows. Steps are not
-    tried there.
+    size from which a step is large (`HUBER_DELTAS`), and whether the mean of these curves
+    and of curves in steps, see `SplitStep`, is better than they are. Of a large table,
+    strengths are tried on some of the rows, and the best is then fitted to all: the
+    penalty is one on the sum of the losses, so that it means the same for fewer rows.
+    Steps are not tried there.
 
     Parameters
     ----------
@@ -108,15 +108,15 @@ def _folds(y, n_folds, seed):
 
 
 def _fit_folds(problem, step, folds, n_jobs):
-    """Parameters of each replica, with the knee that all folds together want."""
+    """Parameters of each replica, with the Huber delta that all folds together choose."""
     attempts = [None] * len(folds)
-    for knee in KNEES:
-        other = problem.with_knee(knee)
+    for delta in HUBER_DELTAS:
+        other = problem.with_delta(delta)
         jobs = list(zip(folds, attempts, strict=True))
         tried = run_jobs(
             _try_replica, (other, step), lambda jobs=jobs: jobs, n_jobs, threads=True
         )
-        if knee == KNEES[0] or _are_better(tried, attempts):
+        if delta == HUBER_DELTAS[0] or _are_better(tried, attempts):
             problem, attempts = other, tried
     jobs = list(zip(folds, attempts, strict=True))
     if step == 1:
@@ -127,7 +127,7 @@ def _fit_folds(problem, step, folds, n_jobs):
 
 
 def _are_better(tried, attempts):
-    """Whether rows left out cost less, by more than the standard error of that."""
+    """Whether the held-out loss is lower, by the one-standard-error rule."""
     losses = [np.concatenate([a.losses for a in some]) for some in (attempts, tried)]
     weight = np.concatenate([attempt.weight for attempt in tried])
     mean, error = mean_and_error(losses[0] - losses[1], weight)

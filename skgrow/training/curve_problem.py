@@ -13,7 +13,7 @@ from skgrow.inputs.category_order import FEW_CATEGORIES, reliability
 from skgrow.training.band_preconditioner import BandedScale
 from skgrow.training.split_steps import (
     STEP_PATIENCE,
-    HalfStep,
+    SplitStep,
     accelerated,
     cheapest,
     mean_steps,
@@ -23,9 +23,9 @@ __all__ = ["Attempt", "CurveProblem", "search_step"]
 
 # Strengths of smoothing, tried from the first on while the held-out loss falls.
 STRENGTHS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
-# Logits; steps beyond a knee cost in proportion, so that jumps stay possible. They cost
-# the same with either knee, and small steps more with the second: curves with cliffs.
-KNEES = (0.1, 0.01)
+# In logits: larger steps cost in proportion, so that jumps stay possible. They cost the
+# same with either delta, and small steps more with the second: curves with cliffs.
+HUBER_DELTAS = (0.1, 0.01)
 LEAST_VARIANCE = 1e-6  # between categories, in squared logits
 RIDGE = 0.2  # on values that have no neighbours: categories and missing values
 PATIENCE = 2  # strengths without a better held-out loss
@@ -70,12 +70,12 @@ class CurveProblem:
         }
         two = np.array([[-0.5, 0.5]])
         self.to_class = two if n_classes == 2 else np.eye(n_classes)
-        self.knee = KNEES[0]
+        self.delta = HUBER_DELTAS[0]
 
-    def with_knee(self, knee):
-        """The same with another knee of the penalty."""
+    def with_delta(self, delta):
+        """The same with another Huber delta of the penalty."""
         other = copy(self)
-        other.knee = knee
+        other.delta = delta
         return other
 
     def thinned(self, step):
@@ -98,7 +98,7 @@ class CurveProblem:
         def objective(scaled):
             point = scale.point(scaled)
             total, gradient = self._objective(point, share, strength, ridge)
-            return total, scale.slope(gradient)
+            return total, scale.grad(gradient)
 
         found = minimize(
             objective, scale.scaled(start), jac=True, method="L-BFGS-B",
@@ -133,7 +133,7 @@ class CurveProblem:
             yield number, point, self.loss.of_rows(logits, self.y[held_out])
 
     def stepped(self, held_out):
-        """Parameters after as many steps of halves as predict the rows left out best."""
+        """Parameters after as many split steps as predict the rows left out best."""
         share, y = self.weight[held_out], self.y[held_out]
         tried = (
             (self.loss.of_rows(scores[held_out] @ self.to_class, y) @ share, values)
@@ -157,7 +157,7 @@ class CurveProblem:
         for column, (share, _) in self._spreads(weight).items():
             rate[column] = share
         steps = [
-            HalfStep(self.curves, self.categorical, *one, rate)
+            SplitStep(self.curves, self.categorical, *one, rate)
             for one in zip(*(part.T for part in sums(self.design @ none)), strict=True)
         ]
         return accelerated(lambda at: mean_steps(steps, sums(at)), self.design, none)
@@ -235,11 +235,11 @@ class CurveProblem:
     def _objective(self, point, share, strength, ridge):
         level, values = self._parts(point)
         logits = (self.design @ values + level) @ self.to_class
-        total, slope = self.loss.value_and_slope(logits, self.y, share)
-        slope = slope @ self.to_class.T
-        cost, bent = self._penalty(values, ridge)
-        gradient = self.design.T @ slope + strength * (self.steps.T @ bent)
-        gradient = np.vstack([slope.sum(axis=0), gradient])
+        total, grad = self.loss.value_and_slope(logits, self.y, share)
+        grad = grad @ self.to_class.T
+        cost, step_grad = self._penalty(values, ridge)
+        gradient = self.design.T @ grad + strength * (self.steps.T @ step_grad)
+        gradient = np.vstack([grad.sum(axis=0), gradient])
         return total + strength * cost, gradient.ravel()
 
     def _hessian(self, share, strength, ridge, point):
@@ -252,27 +252,28 @@ class CurveProblem:
         step = search_step(len(self.y), len(self.curves))
         design, y, share = self.design[::step], self.y[::step], step * share[::step]
         logits = (design @ values + level) @ self.to_class
-        bent = self.loss.residual(logits, y, share).curvature.mean(axis=1)
+        hess = self.loss.residual(logits, y, share).curvature.mean(axis=1)
         low, high = design.data.reshape(-1, 2).T  # (n_rows * n_columns,)
-        product = low * high * np.repeat(bent, len(self.curves))
+        product = low * high * np.repeat(hess, len(self.curves))
         below = np.bincount(design.indices[::2], product, len(values))
-        steps = np.sqrt(1 + (self.steps @ values / self.knee) ** 2).mean(axis=1)
-        bent_steps = KNEES[0] / self.knee / steps
-        weight = strength * np.where(self.is_step, bent_steps, ridge)
+        steps = np.sqrt(1 + (self.steps @ values / self.delta) ** 2).mean(axis=1)
+        hess_steps = HUBER_DELTAS[0] / self.delta / steps
+        weight = strength * np.where(self.is_step, hess_steps, ridge)
         penalty = self.steps.T @ self.steps.multiply(weight[:, None])
         below[:-1] += penalty.diagonal(-1)
-        main = design.power(2).T @ bent + penalty.diagonal()
-        main = np.append(bent.sum(), main) + FLOOR * strength
+        main = design.power(2).T @ hess + penalty.diagonal()
+        main = np.append(hess.sum(), main) + FLOOR * strength
         return np.array([main, np.append(0, below)])
 
     def _penalty(self, values, ridge):
-        """Penalty of the values, and its slope for every step."""
+        """Penalty of the values, and its gradient for every step."""
         steps, ridge = self.steps @ values, ridge[:, None]
-        root = np.sqrt(1 + (steps / self.knee) ** 2)
+        root = np.sqrt(1 + (steps / self.delta) ** 2)
         is_step = self.is_step[:, None]
-        cost = np.where(is_step, KNEES[0] * self.knee * (root - 1), ridge / 2 * steps**2)
-        bent = KNEES[0] / self.knee * steps / root
-        return cost.sum(), np.where(is_step, bent, ridge * steps)
+        huber = HUBER_DELTAS[0] * self.delta * (root - 1)
+        cost = np.where(is_step, huber, ridge / 2 * steps**2)
+        grad = HUBER_DELTAS[0] / self.delta * steps / root
+        return cost.sum(), np.where(is_step, grad, ridge * steps)
 
 
 def _many(curves, categorical):

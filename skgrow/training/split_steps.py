@@ -1,4 +1,4 @@
-"""Cuts of columns and of pairs: what they divide, steps made there, and when to stop."""
+"""Newton steps of curves and surfaces over all cuts of columns and pairs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import numpy as np
 __all__ = [
     "MAX_STEPS",
     "STEP_PATIENCE",
-    "HalfStep",
-    "QuarterStep",
+    "SplitStep",
+    "QuadrantStep",
     "accelerated",
     "cheapest",
-    "halves",
+    "split_sums",
     "mean_steps",
-    "quarters",
+    "quadrant_sums",
 ]
 
-# Curvature of a quarter or half that a step is made in: two rows, and eight, of a
+# Hessian of a quadrant or part that a step is made in: two rows, and eight, of a
 # classifier at least. A column has few cuts that leave so little, a pair has many.
-LEAST, LEAST_OF_HALF = 0.5, 2.0
+LEAST, LEAST_OF_SPLIT = 0.5, 2.0
 CAUTION = 2.5  # curvature, ten rows at least: of the mean, beside that of a category
 MAX_STEPS, STEP_PATIENCE = 150, 4  # steps without a better loss of rows left out
 
 
-def halves(sums):
+def split_sums(sums):
     """Sums below and above every cut of a column.
 
     Parameters
@@ -38,15 +38,15 @@ def halves(sums):
     Examples
     --------
     >>> import numpy as np
-    >>> from skgrow.training.split_steps import halves
-    >>> halves(np.array([1, 2, 4])).tolist()
+    >>> from skgrow.training.split_steps import split_sums
+    >>> split_sums(np.array([1, 2, 4])).tolist()
     [[1, 3], [6, 4]]
     """
     total = sums.cumsum(axis=-1)
     return np.stack([total[..., :-1], total[..., -1:] - total[..., :-1]])
 
 
-def quarters(sums):
+def quadrant_sums(sums):
     """Sums below and above every cut of either column.
 
     Parameters
@@ -63,8 +63,8 @@ def quarters(sums):
     Examples
     --------
     >>> import numpy as np
-    >>> from skgrow.training.split_steps import quarters
-    >>> quarters(np.array([[1, 2], [3, 4]])).ravel()
+    >>> from skgrow.training.split_steps import quadrant_sums
+    >>> quadrant_sums(np.array([[1, 2], [3, 4]])).ravel()
     array([1, 2, 3, 4])
     """
     total = sums.cumsum(axis=-2).cumsum(axis=-1)
@@ -74,12 +74,12 @@ def quarters(sums):
     return np.stack([both, first - both, second - both, above])
 
 
-class QuarterStep:
+class QuadrantStep:
     """The mean Newton step of surfaces, over all cuts of each of them.
 
-    A cut of either column divides the rows into four quarters, and each quarter has a
-    Newton step of its own: one of few rows moves as far as one of many that asks for as
-    much. See (T.5) in `docs/method.md`.
+    A cut of either column divides the rows into four quadrants, and each has a Newton
+    step of its own: the step does not depend on the row count. See (T.5) in
+    `docs/method.md`.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ class QuarterStep:
     Examples
     --------
     >>> import numpy as np
-    >>> from skgrow.training.split_steps import QuarterStep
+    >>> from skgrow.training.split_steps import QuadrantStep
     >>> from skgrow.networks.surfaces import Surfaces
     >>> X = np.array([[0.0, 5.0], [1.0, 5.0], [0.0, 7.0], [1.0, 7.0]])
     >>> surfaces = Surfaces.flat(np.array([[0, 1]]), X, np.ones(4), 2, n_bins=8)
-    >>> slope = np.array([1.0, -1, 0, -1, 1, 0, 0, 0, 0])  # 3 x 3 points, the last: gaps
-    >>> QuarterStep(surfaces)(slope, np.abs(slope)).reshape(3, 3)[:2, :2]
+    >>> grad = np.array([1.0, -1, 0, -1, 1, 0, 0, 0, 0])  # 3 x 3 points, the last: gaps
+    >>> QuadrantStep(surfaces)(grad, np.abs(grad)).reshape(3, 3)[:2, :2]
     array([[ 1., -1.],
            [-1.,  1.]])
     """
@@ -108,14 +108,14 @@ class QuarterStep:
         # Where each point lies among grids that are all as large as the largest.
         self.place = np.flatnonzero(first[:, :, None] & second[:, None])
 
-    def __call__(self, slope, bent):
+    def __call__(self, grad, hess):
         """Step of every point; all surfaces together are one step.
 
         Parameters
         ----------
-        slope : ndarray of shape (n_points,)
+        grad : ndarray of shape (n_points,)
             Sum of the gradients of the rows at each point.
-        bent : ndarray of shape (n_points,)
+        hess : ndarray of shape (n_points,)
             And of their curvatures.
 
         Returns
@@ -123,9 +123,9 @@ class QuarterStep:
         step : ndarray of shape (n_points,)
             In logits, or in the unit of the scaled target.
         """
-        slope, bent = (quarters(self._grids(part)) for part in (slope, bent))
-        full = (bent > LEAST).all(axis=0)  # (surfaces, n_first - 1, n_second - 1)
-        step = np.where(full, slope / np.maximum(bent, LEAST), 0)
+        grad, hess = (quadrant_sums(self._grids(part)) for part in (grad, hess))
+        full = (hess > LEAST).all(axis=0)  # (surfaces, n_first - 1, n_second - 1)
+        step = np.where(full, grad / np.maximum(hess, LEAST), 0)
         n_cuts = np.maximum(full.sum(axis=(1, 2)), 1)
         step /= n_cuts[:, None, None] * len(full)
         return _spread(step).ravel()[self.place]
@@ -136,18 +136,18 @@ class QuarterStep:
         return grids
 
 
-class HalfStep:
+class SplitStep:
     """The mean Newton step of curves, over all cuts of each of them.
 
-    A cut divides the rows of a column into two halves, and each has a Newton step of its
-    own. Categories are cut in the order of what the rows want of them at first. See (T.2)
-    in `docs/method.md`.
+    A cut divides the rows of a column into two parts, and each has a Newton step of its
+    own. Categories are cut in the order of their Newton steps at first. See (T.2) in
+    `docs/method.md`.
 
     Parameters
     ----------
     curves : Curves
     categorical : ndarray of bool of shape (n_columns,)
-    slope, bent : ndarray of shape (n_points,)
+    grad, hess : ndarray of shape (n_points,)
         What `__call__` takes, before the first step.
     rate : ndarray of shape (n_columns,), default=None
         Factor of the steps of each column, 1 by default.
@@ -156,19 +156,19 @@ class HalfStep:
     --------
     >>> import numpy as np
     >>> from skgrow.networks.curves import Curves
-    >>> from skgrow.training.split_steps import HalfStep
+    >>> from skgrow.training.split_steps import SplitStep
     >>> X, is_code = np.array([[0.0], [1.0], [2.0]]), np.array([True])
     >>> curves = Curves.flat(X, np.ones(3), is_code, 2)
-    >>> slope, bent = np.array([8.0, -8, 8, 0]), np.array([8.0, 8, 8, 0])  # 0: gaps
-    >>> HalfStep(curves, is_code, slope, bent)(slope, bent)[:3]
+    >>> grad, hess = np.array([8.0, -8, 8, 0]), np.array([8.0, 8, 8, 0])  # 0: gaps
+    >>> SplitStep(curves, is_code, grad, hess)(grad, hess)[:3]
     array([ 0.5, -0.5,  1. ])
     """
 
-    def __init__(self, curves, categorical, slope, bent, rate=None):
+    def __init__(self, curves, categorical, grad, hess, rate=None):
         own = [curves.points(j) for j in range(len(curves))]
         self.shape = (len(own), max(points.stop - points.start for points in own))
-        wanted = slope + CAUTION * slope.sum() / max(bent.sum(), CAUTION)
-        wanted = wanted / (bent + CAUTION)
+        wanted = grad + CAUTION * grad.sum() / max(hess.sum(), CAUTION)
+        wanted = wanted / (hess + CAUTION)
         self.rate = np.ones(len(own)) if rate is None else rate
         place = []  # of each point: its column, and its rank there; a gap is the last
         for j, (points, is_code) in enumerate(zip(own, categorical, strict=True)):
@@ -178,12 +178,12 @@ class HalfStep:
             place.append(j * self.shape[1] + rank)
         self.place = np.concatenate(place)
 
-    def __call__(self, slope, bent):
+    def __call__(self, grad, hess):
         """Step of every point; all curves together are one step.
 
         Parameters
         ----------
-        slope, bent : ndarray of shape (n_points,)
+        grad, hess : ndarray of shape (n_points,)
             Sums of the gradients and of the curvatures of the rows at each point.
 
         Returns
@@ -191,9 +191,9 @@ class HalfStep:
         step : ndarray of shape (n_points,)
             In logits, or in the unit of the scaled target.
         """
-        slope, bent = (halves(self._columns(part)) for part in (slope, bent))
-        full = (bent > LEAST_OF_HALF).all(axis=0)  # (columns, n_points - 1)
-        step = np.where(full, slope / np.maximum(bent, LEAST_OF_HALF), 0)
+        grad, hess = (split_sums(self._columns(part)) for part in (grad, hess))
+        full = (hess > LEAST_OF_SPLIT).all(axis=0)  # (columns, n_points - 1)
+        step = np.where(full, grad / np.maximum(hess, LEAST_OF_SPLIT), 0)
         step *= (self.rate / np.maximum(full.sum(axis=1), 1))[:, None] / len(full)
         below, above = step
         total = np.zeros(self.shape)
@@ -212,7 +212,7 @@ def mean_steps(steps, sums):
 
     Parameters
     ----------
-    steps : list of HalfStep or of QuarterStep
+    steps : list of SplitStep or of QuadrantStep
         One for each value of a point.
     sums : tuple of two ndarray of shape (n_points, n_values)
         Of the gradients and of the curvatures of the rows at each point.
@@ -282,7 +282,7 @@ def cheapest(tried, patience):
 
 
 def _spread(steps):
-    """Sum at each point of the steps of all quarters that it lies in."""
+    """Sum at each point of the steps of all quadrants that it lies in."""
     _, n_surfaces, n_first, n_second = steps.shape
     total = np.zeros((n_surfaces, n_first + 1, n_second + 1))
     both, first, second, above = steps

@@ -13,10 +13,10 @@ from skgrow.networks.surfaces import Surfaces
 from skgrow.runtime.parallel import run_jobs
 from skgrow.runtime.threads import one_blas_thread
 from skgrow.training.losses import mean_and_error
-from skgrow.training.pair_screen import promising_pairs
+from skgrow.training.pair_screen import residual_interactions
 from skgrow.training.split_steps import (
     STEP_PATIENCE,
-    QuarterStep,
+    QuadrantStep,
     accelerated,
     cheapest,
     mean_steps,
@@ -30,7 +30,9 @@ COARSE, FINE = 16, 48  # bins of a column
 # Strengths of smoothing, tried from the first on while the held-out loss falls.
 STRENGTHS = (300.0, 170.0, 100.0, 60.0, 30.0, 17.0, 10.0, 5.0)
 PATIENCE = 2  # strengths without a better held-out loss
-KNEE = 0.3  # logits; a louder surface is penalised in proportion and not as the square
+HUBER_DELTA = (
+    0.3  # logits; a larger surface is penalised in proportion and not as the square
+)
 RIDGE = 1.0  # on the mean square of a surface of numbers, or on that of each category
 FLOOR = 1e-12  # curvature where no row is and nothing is penalised
 MAX_ITER, TOLERANCE = 40, 3e-6
@@ -46,20 +48,20 @@ SCREEN_PRODUCTS, SCREEN_ROWS = 2**29, 4096
 def fit_surfaces(
     X, scaler, y, sample_weight, categorical, loss, left_out, *, n_jobs=None
 ):
-    """Surfaces of promising pairs, for what curves leave to be done.
+    """Surfaces of the strongest residual interactions, on top of curves.
 
     Each replica does all of it without the rows of its fold: it takes the curves that
     were fitted without them, screens the pairs, fits, and keeps what predicts the fold
     best, or no surface at all. The mean of the replicas is the result: a pair that few of
-    them choose speaks softly.
+    them choose has small values.
 
-    There are two ways to fit. Steps of quarters, see `QuarterStep`, are made with
+    There are two ways to fit. Steps over quadrants, see `QuadrantStep`, are made with
     Nesterov's acceleration until the fold is predicted no better. Smoothed surfaces have
     a penalty, pseudo-Huber in the norm of the steps between neighbouring knots, of the
-    strength that predicts the fold best: loud surfaces are smoothed less than soft ones.
-    All folds together choose between steps, the mean of steps and of smoothed surfaces,
-    and smoothed surfaces on a finer grid. That grid takes longest, and is not tried where
-    steps are ahead of smoothed surfaces by more than the standard error of that.
+    strength that predicts the fold best: large surfaces are smoothed less than small
+    ones. All folds together choose between steps, the mean of steps and of smoothed
+    surfaces, and smoothed surfaces on a finer grid. That grid takes longest, and is not
+    tried where steps lead smoothed surfaces by the one-standard-error rule.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def fit_surfaces(
     Returns
     -------
     surfaces : Surfaces or None
-        None where no replica wants any.
+        None where no replica chooses any.
     level : ndarray of shape (n_classes,)
         What the intercept takes over; the mean of every surface is 0.
     """
@@ -201,13 +203,13 @@ def _fit_fine(rows, fold, logits, smoothed):
 
 
 def _screened(rows, kept, logits):
-    """Promising pairs of columns, for the rows at `kept`."""
+    """Strongest pairs of columns, for the rows at `kept`."""
     most = max(SCREEN_ROWS, SCREEN_PRODUCTS // rows.X.shape[1] ** 2)
     kept = kept[:: -(-len(kept) // most)]
     weight = rows.weight[kept]
     left = rows.loss.residual(logits[kept], rows.y[kept], weight / weight.mean())
     scaled = rows.scaler.transform(rows.codes[kept])
-    pairs = np.unique(promising_pairs(scaled, left, MAX_SURFACES), axis=0)
+    pairs = np.unique(residual_interactions(scaled, left, MAX_SURFACES), axis=0)
     sides = rows.scaler.n_codes[pairs].clip(min=FINE)
     return pairs[sides.prod(axis=1) <= MAX_CELLS]
 
@@ -234,11 +236,11 @@ class _Problem:
         self.n_rows = len(share)
         self.to_class = to_class_of(logits.shape[1])
         self.penalty = _Penalty(surfaces, rows.categorical)
-        bent = self.loss.residual(logits, self.y, self.share).curvature.mean(axis=1)
-        self.bent = self.design.power(2).T @ bent
+        hess = self.loss.residual(logits, self.y, self.share).curvature.mean(axis=1)
+        self.hess = self.design.power(2).T @ hess
 
     def stepped(self):
-        """The attempt after as many steps of quarters as are best."""
+        """The attempt after as many quadrant steps as are best."""
         return replace(self._best_of(self._steps(), STEP_PATIENCE), strength=None)
 
     def smoothed(self, first=0):
@@ -254,7 +256,7 @@ class _Problem:
 
     def _strengths(self, first):
         """Number, values and scores of the fold for one strength after the other."""
-        values = np.zeros((len(self.bent), len(self.to_class)))
+        values = np.zeros((len(self.hess), len(self.to_class)))
         held_out = self.design[self.fold]
         for number in range(first, len(STRENGTHS)):
             values = self._solve(STRENGTHS[number] / self.n_rows, values)
@@ -262,8 +264,8 @@ class _Problem:
 
     def _steps(self):
         """Number, values and scores of the fold for one step after the other."""
-        steps = [QuarterStep(self.surfaces)] * len(self.to_class)
-        start = np.zeros((len(self.bent), len(self.to_class)))
+        steps = [QuadrantStep(self.surfaces)] * len(self.to_class)
+        start = np.zeros((len(self.hess), len(self.to_class)))
         path = accelerated(lambda scores: self._step(steps, scores), self.design, start)
         for number, (values, scores) in enumerate(path):
             yield number, values, scores[self.fold]
@@ -290,16 +292,16 @@ class _Problem:
         return self.losses - self.loss.of_rows(logits, self.y[self.fold])
 
     def _solve(self, strength, start):
-        bent = self.bent + strength * self.penalty.diagonal(start) + FLOOR
-        unit = 1 / np.sqrt(bent)[:, None]
+        hess = self.hess + strength * self.penalty.diagonal(start) + FLOOR
+        unit = 1 / np.sqrt(hess)[:, None]
 
         def objective(scaled):
             values = scaled.reshape(start.shape) * unit
             logits = self.logits + self.design @ values @ self.to_class
-            total, slope = self.loss.value_and_slope(logits, self.y, self.share)
+            total, grad = self.loss.value_and_slope(logits, self.y, self.share)
             cost, pull = self.penalty.value_and_slope(values)
-            slope = self.design.T @ (slope @ self.to_class.T) + strength * pull
-            return total + strength * cost, (slope * unit).ravel()
+            grad = self.design.T @ (grad @ self.to_class.T) + strength * pull
+            return total + strength * cost, (grad * unit).ravel()
 
         found = minimize(
             objective, (start / unit).ravel(), jac=True, method="L-BFGS-B",
@@ -346,17 +348,17 @@ class _Penalty:
         norm = self._norm(steps, values)
         pull = self.steps.T @ (steps / norm[self.step_owner, None])
         pull += (self.ridge / norm[self.owner])[:, None] * values
-        return KNEE**2 * float((norm - 1).sum()), pull
+        return HUBER_DELTA**2 * float((norm - 1).sum()), pull
 
     def diagonal(self, values):
         """Diagonal of the second derivatives, less what is of the norm, `(n_points,)`."""
         norm = self._norm(self.steps @ values, values)
-        bent = abs(self.steps).T @ np.ones(self.steps.shape[0]) + self.ridge
-        return bent / norm[self.owner]
+        hess = abs(self.steps).T @ np.ones(self.steps.shape[0]) + self.ridge
+        return hess / norm[self.owner]
 
     def _norm(self, steps, values):
         ridge = self.ridge * (values**2).sum(axis=1)
         size = np.bincount(self.owner, ridge, self.n_surfaces)
         if len(steps):
             size += np.bincount(self.step_owner, (steps**2).sum(axis=1), self.n_surfaces)
-        return np.sqrt(1 + size / KNEE**2)
+        return np.sqrt(1 + size / HUBER_DELTA**2)

@@ -16,8 +16,8 @@ from skgrow.training.losses import CROSS_ENTROPY
 __all__ = ["Masks", "fit_masks", "mask_loss"]
 
 ROWS_PER_CHUNK = 16_384
-# A branch that speaks on a few rows of one class alone could take any scale. Masks have a
-# prior of so many logits, which counts as much as one row.
+# A branch that is active on a few rows of one class alone could take any scale. Masks
+# have a prior of so many logits, which counts as much as one row.
 PRIOR = 2.0
 
 
@@ -91,16 +91,16 @@ def mask_loss(masks, values, target, offset, y, sample_weight, loss_of=CROSS_ENT
     # Chunk by chunk, so that the values are read from memory once a call.
     for rows in row_chunks(len(y), ROWS_PER_CHUNK):
         value = values[:, rows]
-        spoken = (value > 0).to(values.dtype)
+        is_active = (value > 0).to(values.dtype)
         logits = offset[rows].T + c[:, None]  # (n_classes, rows)
         for t, block in blocks:
-            logits[t] += a[block] @ value[block] + b[block] @ spoken[block]
+            logits[t] += a[block] @ value[block] + b[block] @ is_active[block]
         losses, rest = loss_of.slope_by_class(logits, y[rows])
         loss += float(sample_weight[rows] @ losses)
         rest *= sample_weight[rows]
         for t, block in blocks:
             gradient[0, block] += value[block] @ rest[t]
-            gradient[1, block] += spoken[block] @ rest[t]
+            gradient[1, block] += is_active[block] @ rest[t]
         level += rest.sum(dim=1)
     flat = torch.cat([gradient.flatten(), level])
     return loss, flat.numpy().astype(np.float64)

@@ -98,7 +98,7 @@ class Masking:
         intercept = masks.intercept.astype(self.logits.dtype)
         network = replace(
             self.network,
-            grown=self.network.grown.extended(_speaking(new)),
+            grown=self.network.grown.extended(_active(new)),
             intercept=self.network.intercept + intercept,
         )
         return replace(self, network=network, logits=self.logits + intercept + added)
@@ -115,21 +115,21 @@ class Masking:
         )
         values = grown.normalised(values)
 
-        def spoken(branches):
+        def contribution(branches):
             whole = len(rows) == len(self.logits)
-            return _added(branches, values) if whole else self._spoken(branches)
+            return _added(branches, values) if whole else self._contribution(branches)
 
-        offset = self.logits - spoken(grown) - intercept
+        offset = self.logits - contribution(grown) - intercept
         start = Masks(grown.scale, grown.bias, intercept)
         masks = self._fit(values, grown, offset[rows], start, REFIT_STEPS, rows)
         grown = _with_masks(grown, masks)
         intercept = masks.intercept.astype(self.logits.dtype)
-        logits = offset + intercept + spoken(grown)
-        grown = _speaking(grown)
+        logits = offset + intercept + contribution(grown)
+        grown = _active(grown)
         network = replace(self.network, grown=grown, intercept=intercept)
         return replace(self, network=network, logits=logits)
 
-    def _spoken(self, grown):
+    def _contribution(self, grown):
         """Logits `(n_samples, n_classes)` that all grown branches add."""
         runner = grown.runner(self.selection.features.device)
         return runner.logits(self.selection.features).T.cpu().numpy()
@@ -157,7 +157,7 @@ def _with_masks(branches, masks):
     )
 
 
-def _speaking(branches):
+def _active(branches):
     """Without those whose two numbers are 0."""
     return branches.take((branches.scale > 0) | (branches.bias > 0))
 

@@ -1,4 +1,4 @@
-"""Qualification: does a candidate help, beyond luck? Arrays in, arrays out.
+"""Qualification: does a candidate help, beyond chance? Arrays in, arrays out.
 
 Everything here is computed on rows that the search has not seen, so the number of
 candidates to answer for is the number tested here, not the millions screened before.
@@ -13,7 +13,7 @@ import torch
 from scipy.special import rel_entr
 from scipy.stats import norm
 
-from skgrow.growth.reuse.screening import gain_and_step, spoken
+from skgrow.growth.reuse.screening import activation, gain_and_step
 
 # The standard error that condition (9) is tested by means nothing on fewer.
 MIN_VERIFYING_ROWS = 30
@@ -59,7 +59,7 @@ class Qualification:
 
 
 def surprise(precision, prior, n):
-    """Hoeffding's exponent: how little luck explains a mean above its expectation.
+    """Hoeffding's exponent: the log-probability bound of a mean above its expectation.
 
     The chance that the mean of `n` independent values in [0, 1] of expectation `prior`
     reaches `precision > prior` is at most `exp(-surprise)`. This is theorem 1 of
@@ -91,7 +91,7 @@ def surprise(precision, prior, n):
 def precision_bound(precision, n, n_tested, delta):
     """Lower confidence bound of the precision of all tested candidates together.
 
-    The smallest prior that luck could have lifted to this precision: where `surprise`
+    The smallest prior that chance could have lifted to this precision: where `surprise`
     falls to `ln(n_tested / delta)`.
 
     Parameters
@@ -105,7 +105,7 @@ def precision_bound(precision, n, n_tested, delta):
     Returns
     -------
     bound : ndarray of shape (n_candidates,)
-        Below `precision`; 0 where no row was spoken on.
+        Below `precision`; 0 where no row was active.
 
     Examples
     --------
@@ -119,8 +119,8 @@ def precision_bound(precision, n, n_tested, delta):
     low, high = np.zeros(len(precision)), np.array(precision, dtype=np.float64)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        lucky = surprise(precision, np.maximum(middle, TINY), n) < asked
-        low, high = np.where(lucky, low, middle), np.where(lucky, middle, high)
+        too_high = surprise(precision, np.maximum(middle, TINY), n) < asked
+        low, high = np.where(too_high, low, middle), np.where(too_high, middle, high)
     return low
 
 
@@ -189,7 +189,7 @@ def _half_way(block, threshold, rounding):
 
 def _gain_above(block, threshold, t, residual, growth, asked, vote):
     """Gain of one class's candidates at one threshold each; 0 where (13) looks lost."""
-    values = spoken(block - torch.as_tensor(threshold)[:, None], vote)
+    values = activation(block - torch.as_tensor(threshold)[:, None], vote)
     membership = torch.as_tensor(residual.membership)
     fired = (values > 0).to(values.dtype) @ torch.stack(
         [membership[:, t], membership.sum(dim=1)], dim=1
@@ -214,14 +214,14 @@ def qualify(values, target, residual, *, n_tested, delta):
     Parameters
     ----------
     values : ndarray of shape (n_candidates, n_rows)
-        `relu(output - threshold)`, or votes; 0 where the branch is silent.
+        `relu(output - threshold)`, or votes; 0 where the branch is inactive.
     target : ndarray of int64 of shape (n_candidates,)
     residual : Residual
         Of the same rows.
     n_tested : int
         Number of candidates that the confidence must cover.
     delta : float
-        Chance that any candidate at all passes (13) by luck.
+        Chance that any candidate at all passes (13) by chance.
 
     Returns
     -------
@@ -231,7 +231,7 @@ def qualify(values, target, residual, *, n_tested, delta):
     each = np.arange(len(values))
     class_weight = membership.sum(axis=0)  # (n_classes,)
     fired = (values > 0).astype(values.dtype)
-    hits = fired @ membership  # weight spoken on, (n_candidates, n_classes)
+    hits = fired @ membership  # weight of active rows, (n_candidates, n_classes)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.nan_to_num(hits[each, target] / hits.sum(axis=1))
         recall = np.nan_to_num(hits[each, target] / class_weight[target])
@@ -245,7 +245,7 @@ def qualify(values, target, residual, *, n_tested, delta):
 
 
 def _effective_size(fired, sample_weight):
-    """Kish's number of equally weighted rows that the rows spoken on are worth."""
+    """Kish's number of equally weighted rows that the active rows are worth."""
     squares = fired @ sample_weight**2
     return (fired @ sample_weight) ** 2 / np.maximum(squares, 1e-12)
 
@@ -281,7 +281,7 @@ def _profit(values, target, residual, delta):
 def selection_too_small(n_verify, smallest_share, n_tested, delta):
     """Why `n_verify` rows cannot test any candidate; None when they can.
 
-    Even a branch that speaks on all of them and is always right must be beyond luck by
+    Even a branch that is active on all of them and always right must exceed chance by
     Hoeffding's bound, condition (13).
     """
     if smallest_share == 1:

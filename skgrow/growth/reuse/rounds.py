@@ -33,7 +33,7 @@ MATCHING_ROWS = 4000  # of the search rows, to rank the matches
 MAX_VERIFYING_ROWS = 30_000
 CANDIDATES_AT_ONCE = 500
 MAX_QUALIFIED = 2000
-# What is searched, screened and tested in: rows are few, and their luck is far more than
+# What is searched, screened and tested in: rows are few, and sampling noise dominates
 # rounding. What has passed is picked and tuned in the precision of the network.
 PRECISION = np.dtype(np.float32)
 

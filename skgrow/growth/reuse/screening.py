@@ -7,7 +7,7 @@ and `m` and `h` are the curvature-weighted mean and variance of `v`. Two product
 all target classes.
 
 What limits the search is noise, not the number of candidates: on 4,000 rows the best of
-150,000 are mostly lucky, so that rows are worth more than regions (docs/method.md).
+150,000 are best by chance, so that rows are worth more than regions (docs/method.md).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ __all__ = [
     "screen_folded",
     "screen_matched",
     "screen_plain",
-    "spoken",
+    "activation",
     "threshold_values",
 ]
 
-# Rows, weighed by its values, that a candidate must speak on: the gains of those
-# that speak on a handful are the largest, and noise.
+# Rows, weighed by its values, that a candidate must be active on: the gains of
+# those active on a handful are the largest, and noise.
 MIN_SUPPORT = 30  # of 300 rows or more; a tenth of fewer
 # Fixed sizes, so that chunking never depends on n_jobs.
 REGIONS_PER_JOB = 4  # some MB of columns on 16,000 rows
@@ -153,13 +153,13 @@ def screen_folded(bank, candidates, features, scorer, vote=False):
     folded = FoldedBranches(bank, candidates, features.device)
     threshold = _mean_inside(folded.outputs(features[:, :CHUNK_ROWS]))[:, None]
     values = (
-        (rows, spoken(folded.outputs(features[:, rows]).sub_(threshold), vote))
+        (rows, activation(folded.outputs(features[:, rows]).sub_(threshold), vote))
         for rows in folded.chunks(features.shape[1])
     )
     return scorer.gains(values), threshold[:, 0].cpu().numpy()
 
 
-def spoken(above, vote):
+def activation(above, vote):
     """What a branch says, given how far its output is above the threshold (a Tensor).
 
     `relu(above)`, in place, or the vote `1[above > 0]`, formula (10).
@@ -223,10 +223,10 @@ def gain_and_step(block, square, residual, t):
     """
     columns = np.column_stack([residual.gradient[:, t], residual.curvature[:, t]])
     columns = torch.as_tensor(columns)
-    slope, mixed = (block @ columns).double().numpy().T
+    grad, mixed = (block @ columns).double().numpy().T
     slope_all, curve_all = columns.sum(dim=0).double().numpy()
     curve_all = max(curve_all, 1e-12)
-    gradient = slope - slope_all / curve_all * mixed
+    gradient = grad - slope_all / curve_all * mixed
     curvature = (square @ columns[:, 1].contiguous()).double().numpy()
     curvature = np.maximum(curvature - mixed**2 / curve_all, 1e-12)
     return newton_gain(gradient, curvature) / len(residual), gradient / curvature
@@ -238,7 +238,7 @@ class Scorer:
     Parameters
     ----------
     residual : Residual
-        What the scores leave to be done on the screening rows.
+        Gradient and Hessian of the loss on the screening rows.
     device : str or torch.device, default="cpu"
     """
 
@@ -338,7 +338,7 @@ def _screen_stack(stack, inputs, scorer, vote):
     threshold = stack.outputs(inputs[:, :CHUNK_ROWS]).mean(dim=2)  # (branches, K)
     lowered = stack.lowered(threshold)
     values = (
-        (rows, spoken(lowered.outputs(inputs[:, rows]).flatten(0, 1), vote))
+        (rows, activation(lowered.outputs(inputs[:, rows]).flatten(0, 1), vote))
         for rows in row_chunks(inputs.shape[1], stack.chunk_rows)
     )
     return scorer.gains(values), threshold.flatten().cpu().numpy()
@@ -348,7 +348,7 @@ def _mean_inside(outputs):
     """Mean `(m,)` inside the input bound."""
     inside = outputs.isfinite()
     total = outputs.masked_fill(~inside, 0).sum(dim=1)
-    # Silent on all these rows: a threshold that is never reached.
+    # Inactive on all these rows: a threshold that is never reached.
     return (total / inside.sum(dim=1)).nan_to_num(nan=torch.inf)
 
 

@@ -153,8 +153,8 @@ def vote_gains(ballot, logits, y, sample_weight, *, step):
 class Ballot:
     """Votes of candidates, and on which rows each of them is judged.
 
-    A candidate was found because it is good, or lucky, on the rows of that search. There
-    its gain is too high, and it is judged on the others alone.
+    A candidate was found because it is good on the rows of that search, by chance or not.
+    There its gain is too high, and it is judged on the others alone.
 
     Attributes
     ----------
@@ -192,11 +192,11 @@ class _Box:
 
     def gains(self, now, step):
         columns = np.column_stack([now.gradient[:, self.t], now.curvature[:, self.t]])
-        slope, bent = self._sums(self.votes, columns).T
+        grad, hess = self._sums(self.votes, columns).T
         slope_all, bent_all = self._of_all(columns).T
-        slope = slope - self.mean * slope_all
-        bent = bent * (1 - 2 * self.mean) + self.mean**2 * bent_all
-        return step * (slope - step * bent / 2) / self.n_rows
+        grad = grad - self.mean * slope_all
+        hess = hess * (1 - 2 * self.mean) + self.mean**2 * bent_all
+        return step * (grad - step * hess / 2) / self.n_rows
 
     def _of_all(self, columns):
         return self._sums(self.unseen, columns)[self.search]

@@ -51,7 +51,7 @@ class SelectionSet:
         return self.loss.of_rows(logits[self.held_out], self.y[self.held_out])
 
     def residual(self, logits, rows):
-        """What the scores of all rows leave to be done on the given ones."""
+        """Gradient and Hessian of the loss at the scores, on the given rows."""
         return self.loss.residual(logits[rows], self.y[rows], self.sample_weight[rows])
 
 

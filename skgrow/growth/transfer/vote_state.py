@@ -4,7 +4,7 @@ Candidates that pass the tests are *nominees*. They stay nominees in later round
 once they are elected: a branch may get a second vote. During the search a vote is worth
 a fixed number of logits, which falls as votes become more. It is a little less than the
 votes so far deserve, so strong patterns are elected again and again, and their many
-quieter votes leave room for fine ones.
+smaller votes leave room for fine ones.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from skgrow.networks.votes import Electorate, Tally
 
 __all__ = ["Counting", "vote_step"]
 
-# During the search the score of a class is LOUDEST times the share of its branches that
-# vote for it, shrunk towards 0 while they are few.
-LOUDEST, SHRINKAGE = 50.0, 40.0
+# During the search the score of a class is VOTE_SCALE times the share of its branches
+# that vote for it, shrunk towards 0 while they are few.
+VOTE_SCALE, SHRINKAGE = 50.0, 40.0
 
 
 def vote_step(votes_per_class):
@@ -34,7 +34,7 @@ def vote_step(votes_per_class):
     >>> [round(vote_step(n), 2) for n in (1, 9, 100, 400)]
     [1.0, 1.0, 0.36, 0.11]
     """
-    return min(1.0, LOUDEST / (SHRINKAGE + votes_per_class))
+    return min(1.0, VOTE_SCALE / (SHRINKAGE + votes_per_class))
 
 
 @dataclass(frozen=True)
