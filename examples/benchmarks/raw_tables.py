@@ -1,4 +1,4 @@
-"""Raw tables: columns that say nothing, and one of many values that does.
+"""Raw tables: columns without information, and one of many values that matters.
 
     python examples/benchmarks/raw_tables.py --data DIR --compas FILE --output docs/tables
     python examples/benchmarks/raw_tables.py --data DIR --output docs/tables --resume
@@ -59,7 +59,7 @@ COLUMNS = (
 )  # fmt: skip
 DRAW_TIMEOUT = 900  # seconds for all terms of a network
 HEAD = """\
-Columns of many values that say nothing, and one that matters: default settings, test
+Columns of many values without information, and one that matters: default settings, test
 rows, mean over the seeds ± standard deviation; EBM on the first three seeds. Differences
 are to the same model without these columns ("without"), on the same rows. Drawing is of
 the term that takes most, first seed. Written by `examples/benchmarks/raw_tables.py`.
