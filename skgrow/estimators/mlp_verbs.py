@@ -11,15 +11,11 @@ import torch
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.growth.inside.growth_step import GrowthStep
-from skgrow.growth.inside.how import HOW
-from skgrow.growth.inside.limits import check_policy
-from skgrow.growth.inside.when import WHEN
-from skgrow.growth.inside.where import WHERE
 from skgrow.inputs.checks import check_device, check_hidden_layers
 from skgrow.inputs.reading import n_codes_of, read, read_first
 from skgrow.inputs.scaling import fit_scaler
@@ -40,9 +36,9 @@ UNIT = np.sqrt(12)  # the quantile map is uniform on [-0.5, 0.5]; its deviation 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 MLP_CONSTRAINTS = {
     "hidden_layer_sizes": ["array-like"],
-    "how": [StrOptions(set(HOW)), HasMethods("start")],
-    "where": [StrOptions({"auto", *WHERE}), Integral, HasMethods("choose")],
-    "when": [StrOptions(set(WHEN)), HasMethods("due")],
+    "how": "no_validation",  # policies are checked by `GrowthStep.of`
+    "where": "no_validation",
+    "when": "no_validation",
     "growth_rate": [Interval(Real, 0, None, closed="neither")],
     "max_neurons": [POSITIVE, None],
     "max_layers": [POSITIVE, None],
@@ -142,7 +138,6 @@ class MLPMixin(CallbackSupportMixin):
         check_device(self.device)
         # What does not fit together is told at once.
         GrowthStep.of(self)
-        check_policy(self.when)
         if fresh:
             X, y = read_first(self, X, y, sample_weight, classes)
             if classes is None:
@@ -172,10 +167,8 @@ class MLPMixin(CallbackSupportMixin):
         target = self._strata(y)
         self._scaler = fit_scaler(X, weight, False, target, n_codes_of(self))
         sizes = (X.shape[1], *sizes, self._n_outputs)
-        self._network = Perceptron.random(sizes, random_state, X.dtype)
-        how = GrowthStep.of(self).how
-        if hasattr(how, "begin"):
-            self._network = how.begin(self._network, random_state)
+        drawn = Perceptron.random(sizes, random_state, X.dtype)
+        self._network = GrowthStep.of(self).begin(drawn, random_state)
         self.growth_history_, self.loss_curve_, self.validation_curve_ = [], [], []
         self.n_iter_, self.n_training_multiply_adds_ = 0, 0
         fold = folds_of(len(X), N_FOLDS, self._seed)
@@ -208,8 +201,7 @@ class MLPMixin(CallbackSupportMixin):
 
     def _passes(self, course, rows, held_out):
         """Passes over the rows, and growth between them."""
-        when = WHEN[self.when]() if isinstance(self.when, str) else self.when
-        net = self._network
+        when, net = GrowthStep.of(self).when, self._network
         with fit_task(self, "training", self.max_iter) as step:
             for n_done in range(1, self.max_iter + 1):
                 net, loss = self._pass(net, rows)
@@ -245,12 +237,12 @@ class MLPMixin(CallbackSupportMixin):
         return self._network
 
     def _shrink(self, course, rows, held_out):
-        """Smaller networks, if `how` knows any, for as long as the loss stays."""
+        """Smaller networks, if `how` makes any, for as long as the loss stays."""
         step, watched = GrowthStep.of(self), rows if held_out is None else held_out
-        if not hasattr(step.how, "smaller"):
+        if not step.shrinks:
             return
         most = mean_loss(course.best, watched) + step.how.tol
-        while (smaller := step.how.smaller(course.best)) is not None:
+        while (smaller := step.smaller(course.best)) is not None:
             start = monotonic()
             if course.deadline.leaves_out("smaller networks"):
                 break

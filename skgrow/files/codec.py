@@ -135,7 +135,7 @@ class Writer:
         raise TypeError(
             f"skgrow.save cannot hold a {type(value).__name__} ({str(value)[:60]!r}); it "
             "holds numbers, strings, arrays of them, lists, dicts and the classes of "
-            "skgrow."
+            "skgrow. Put one of these in its place."
         )
 
     def _array(self, array):

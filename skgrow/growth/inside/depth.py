@@ -116,7 +116,19 @@ class Stacking(BaseEstimator):
 
     _parameter_constraints = {"gate": [str]}
     axis, preserving = "depth", False
-    doubles = True  # a growth is as many layers as there are
+
+    def growth_size(self, net):
+        """As many layers as there are above the first, or one.
+
+        Parameters
+        ----------
+        net : Perceptron
+
+        Returns
+        -------
+        size : int
+        """
+        return max(1, net.n_hidden - 1)
 
     def start(self, net, i, n_new, probe):
         """See `Net2Deeper.start`."""

@@ -9,9 +9,12 @@ from time import perf_counter
 import numpy as np
 
 from skgrow.growth.inside.how import HOW
-from skgrow.growth.inside.limits import check_policy
+from skgrow.growth.inside.limits import as_policy, check_axis
 from skgrow.growth.inside.probe import Probe
+from skgrow.growth.inside.protocols import Begins, How, Shrinks, Sizes, Steps, When, Where
+from skgrow.growth.inside.returned import check_places, check_returned, check_size
 from skgrow.growth.inside.surgery import connect_used
+from skgrow.growth.inside.when import WHEN
 from skgrow.growth.inside.where import WHERE, as_where
 
 __all__ = ["GrowthStep"]
@@ -24,8 +27,9 @@ DEFAULT_WHERE = {"width": "all", "depth": "top"}
 class GrowthStep:
     """What the parameters of an estimator ask of every growth."""
 
-    how: object
-    where: object
+    how: How
+    where: Where
+    when: When
     names: tuple
     growth_rate: float
     max_neurons: int | None
@@ -34,13 +38,12 @@ class GrowthStep:
     @classmethod
     def of(cls, estimator):
         """The policies that the words of an estimator mean, or ValueError."""
-        how = estimator.how
-        how = check_policy(HOW[how]() if isinstance(how, str) else how)
-        where = estimator.where
-        if isinstance(where, str) and where == "auto":
-            where = DEFAULT_WHERE[how.axis]
-        where = WHERE[where]() if isinstance(where, str) else as_where(where)
-        check_policy(where)
+        how = as_policy("how", estimator.how, HOW, How)
+        check_axis("how", how, ("width", "depth"))
+        words = {"auto": WHERE[DEFAULT_WHERE[how.axis]], **WHERE}
+        where = as_policy("where", as_where(estimator.where), words, Where)
+        check_axis("where", where, ("width", "depth", "both"))
+        when = as_policy("when", estimator.when, WHEN, When)
         if where.axis not in (how.axis, "both"):
             raise ValueError(
                 f"how={estimator.how!r} grows the {how.axis} of a network, and where="
@@ -49,25 +52,60 @@ class GrowthStep:
             )
         names = (type(how).__name__, type(where).__name__)
         budgets = (estimator.max_neurons, estimator.max_layers)
-        return cls(how, where, names, float(estimator.growth_rate), *budgets)
+        return cls(how, where, when, names, float(estimator.growth_rate), *budgets)
+
+    def begin(self, net, random_state):
+        """The network to start training with."""
+        if not isinstance(self.how, Begins):
+            return net
+        begun = self.how.begin(net, random_state)
+        return check_returned(begun, net, f"{self.names[0]}.begin")
+
+    @property
+    def shrinks(self):
+        """Whether the network is made smaller when training has ended."""
+        return isinstance(self.how, Shrinks)
+
+    def smaller(self, net):
+        """A network with fewer parameters, or None; of a `how` that shrinks."""
+        found, name = self.how.smaller(net), f"{self.names[0]}.smaller"
+        if found is None:
+            return None
+        if check_returned(found, net, name).n_parameters >= net.n_parameters:
+            raise ValueError(
+                f"{name} returned a network of {found.n_parameters} parameters, and the "
+                f"one before has {net.n_parameters}; it must have fewer, or be None."
+            )
+        return found
 
     def size(self, net):
         """Units, or layers, of the next event; 0 where a budget is spent."""
-        if self.how.axis == "depth":
-            most = np.inf if self.max_layers is None else self.max_layers
-            doubled = getattr(self.how, "doubles", False)
-            wanted = max(1, net.n_hidden - 1) if doubled else 1
-            return int(max(0, min(wanted, most - net.n_hidden)))
-        n_units = sum(net.widths)
-        most = np.inf if self.max_neurons is None else self.max_neurons
-        wanted = max(1, round(self.growth_rate * n_units))
-        return int(max(0, min(wanted, most - n_units)))
+        now, (_, budget) = self._now(net), self._budget
+        most = np.inf if budget is None else budget
+        if isinstance(self.how, Sizes):
+            wanted = self.how.growth_size(net)
+        else:
+            wanted = 1 if self._is_depth else max(1, round(self.growth_rate * now))
+        return int(max(0, min(wanted, most - now)))
+
+    @property
+    def _is_depth(self):
+        return self.how.axis == "depth"
+
+    @property
+    def _budget(self):
+        """The budget's name, and what it is."""
+        name = "max_layers" if self._is_depth else "max_neurons"
+        return name, self.max_layers if self._is_depth else self.max_neurons
+
+    def _now(self, net):
+        """Layers, or units, that there are."""
+        return net.n_hidden if self._is_depth else sum(net.widths)
 
     def asked(self, net, n_neurons, n_layers):
         """What a user asks for by hand, checked."""
-        depth = self.how.axis == "depth"
-        count, other = (n_layers, n_neurons) if depth else (n_neurons, n_layers)
-        name, no = ("n_layers", "n_neurons") if depth else ("n_neurons", "n_layers")
+        both = (("n_neurons", n_neurons), ("n_layers", n_layers))
+        (name, count), (no, other) = reversed(both) if self._is_depth else both
         if other is not None:
             raise ValueError(
                 f"{no}={other!r} was given, but {self.names[0]} grows the "
@@ -77,9 +115,7 @@ class GrowthStep:
             raise ValueError(
                 f"{name} must be a whole number of 0 or more, got {count!r}."
             )
-        now = net.n_hidden if depth else sum(net.widths)
-        budget = "max_layers" if depth else "max_neurons"
-        most = getattr(self, budget)
+        now, (budget, most) = self._now(net), self._budget
         if most is not None and now + count > most:
             raise ValueError(
                 f"{now} and {name}={count} more are beyond {budget}={most}; raise it or "
@@ -91,15 +127,17 @@ class GrowthStep:
         """The grown network, and the record of the event as a dict."""
         start, probe = perf_counter(), _probe(rows, seed)
         places = self.where.choose(net, n_new, probe)
+        check_places(places, net, n_new, f"{self.names[1]}.choose")
+        places = {int(i): int(n) for i, n in places.items() if n}
         grown, inactive = net, []
         for i in sorted(places, reverse=True):  # from the top: numbers below stay
-            before = grown
-            grown = self.how.start(grown, i, places[i], probe)
-            if self.how.axis == "width":
+            before, grown = grown, self._started(grown, i, places[i], probe)
+            if not self._is_depth:
                 fresh = slice(before.widths[i], None)
                 inactive.append(places[i] * probe.inactive(grown, i, fresh))
         grown = connect_used(grown)
-        n_steps = sum(getattr(policy, "n_steps", 0) for policy in (self.how, self.where))
+        policies = (self.how, self.where)
+        n_steps = sum(p.n_steps for p in policies if isinstance(p, Steps))
         return grown, {
             **self._changes(net, grown, probe),
             "where": self.names[1],
@@ -110,10 +148,16 @@ class GrowthStep:
             "seconds": perf_counter() - start,
         }
 
+    def _started(self, net, i, n_new, probe):
+        """The network with new parts, as `how` starts them."""
+        name = f"{self.names[0]}.start"
+        grown = check_returned(self.how.start(net, i, n_new, probe), net, name)
+        check_size(grown, net, self.how.axis, i, n_new, name)
+        return grown
+
     def record_smaller(self, net, smaller, rows, seed, seconds):
         """The record of a step after which the network is smaller."""
-        width = self.how.axis == "width"
-        before, after = (sum(n.widths) if width else n.n_hidden for n in (net, smaller))
+        before, after = self._now(net), self._now(smaller)
         return {
             **self._changes(net, smaller, _probe(rows, seed)),
             "where": "",

@@ -17,10 +17,25 @@ __all__ = ["Probe"]
 class Probe:
     """Rows to look at, and the one source of randomness.
 
-    Attributes
+    Parameters
     ----------
     rows : Rows
+        Inputs, as the first layer reads them, targets and weights, as Tensors.
     random_state : RandomState
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.networks.perceptron import Perceptron
+    >>> from skgrow.policies import Probe
+    >>> from skgrow.training.dense_training import Rows
+    >>> random_state = np.random.RandomState(0)
+    >>> X, y = random_state.normal(size=(50, 4)), np.arange(50) % 3
+    >>> probe = Probe(Rows.of(X, y, np.ones(50), "cpu"), random_state)
+    >>> net = Perceptron.random((4, 8, 3), random_state, np.float64)
+    >>> inputs, gradients = probe.signals(net)
+    >>> [g.shape for g in gradients]
+    [(50, 8), (50, 3)]
     """
 
     rows: Rows
@@ -28,6 +43,10 @@ class Probe:
 
     def signals(self, net):
         """Inputs of every layer, and the gradients of the loss by its sums `z`.
+
+        Parameters
+        ----------
+        net : Perceptron
 
         Returns
         -------
@@ -45,6 +64,11 @@ class Probe:
     def missing_gradient(self, net, i):
         """`M = sum_rows x g^T` of the weights that would skip hidden layer `i`.
 
+        Parameters
+        ----------
+        net : Perceptron
+        i : int
+
         Returns
         -------
         M : ndarray of shape (n_in, n_out)
@@ -54,23 +78,60 @@ class Probe:
         return inputs[i].T @ slopes[i + 1]
 
     def outputs(self, net):
-        """Outputs of the network for the rows, `(n_rows, n_outputs)`."""
+        """Outputs of the network for the rows.
+
+        Parameters
+        ----------
+        net : Perceptron
+
+        Returns
+        -------
+        outputs : ndarray of shape (n_rows, n_outputs)
+        """
         return net.logits(self.rows.X.cpu().numpy(), self.rows.X.device)
 
     def loss(self, net):
-        """Mean loss of the rows."""
+        """Mean loss of the rows.
+
+        Parameters
+        ----------
+        net : Perceptron
+
+        Returns
+        -------
+        loss : float
+        """
         return mean_loss(net, self.rows)
 
     def inactive(self, net, i, units):
         """Share of the given units of hidden layer `i` that no row wakes up.
 
         A unit whose sum is 0 learns, see `activation`; one below 0 on all rows does not.
+
+        Parameters
+        ----------
+        net : Perceptron
+        i : int
+        units : slice or ndarray of int
+
+        Returns
+        -------
+        share : float
         """
         sums = self.pre_activations(net)[i][:, units]
         return float((sums < 0).all(axis=0).mean())
 
     def pre_activations(self, net):
-        """The sums `z` of each layer, `(n_rows, n_out)`."""
+        """The sums `z` of each layer.
+
+        Parameters
+        ----------
+        net : Perceptron
+
+        Returns
+        -------
+        sums : list of ndarray of shape (n_rows, n_out)
+        """
         seen = []
         with torch.inference_mode():
             forward(self.rows.X, net.tensors(self.rows.X.device), seen)

@@ -62,6 +62,15 @@ def add_units(net, i, fan_in, bias, fan_out):
     Returns
     -------
     net : Perceptron
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.networks.perceptron import Perceptron
+    >>> from skgrow.policies import add_units
+    >>> net = Perceptron.random((4, 8, 3), np.random.RandomState(0), np.float64)
+    >>> add_units(net, 0, np.ones((2, 4)), np.zeros(2), np.zeros((3, 2))).widths
+    (10,)
     """
     check_hidden(net, i, to_widen=True)
     layer, reader = net.layers[i], net.layers[i + 1]
@@ -268,6 +277,19 @@ def insert_block(net, i, weight, bias, gate):
     weight : ndarray of shape (width, width)
     bias : ndarray of shape (width,)
     gate : ndarray of shape (width,)
+
+    Returns
+    -------
+    net : Perceptron
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.networks.perceptron import Perceptron
+    >>> from skgrow.policies import insert_block
+    >>> net = Perceptron.random((4, 8, 3), np.random.RandomState(0), np.float64)
+    >>> insert_block(net, 0, np.eye(8), np.zeros(8), np.zeros(8)).widths
+    (8, 8)
     """
     check_hidden(net, i)
     values = (np.asarray(a, dtype=net.dtype) for a in (weight, bias))

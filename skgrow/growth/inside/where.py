@@ -195,4 +195,5 @@ WHERE = {"all": Everywhere, "gain": Gain, "svod": SVoD, "top": Top, "stages": St
 
 def as_where(where):
     """A policy for a number of a layer, or the policy itself."""
-    return At(int(where)) if isinstance(where, Integral) else where
+    is_index = isinstance(where, Integral) and not isinstance(where, bool)
+    return At(int(where)) if is_index else where
