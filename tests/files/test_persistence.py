@@ -1,6 +1,7 @@
 """Files: a model comes back to the bit, or there is one clear error.
 
-`python tests/test_persistence.py` stores small models of this version: once a release.
+`python tests/files/test_persistence.py` stores small models of this version, once a
+release.
 """
 
 import json
@@ -36,7 +37,7 @@ from skgrow.policies import NeST
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
-STORED = Path(__file__).parent / "data"
+STORED = Path(__file__).parents[1] / "data"
 PATCHES = ImagePatches((1, 8, 8), patch_size=3, stride=2)
 X, Y = load_digits(return_X_y=True)
 

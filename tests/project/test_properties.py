@@ -1,6 +1,6 @@
 """Inputs that a machine thinks of: a right result, or a clear error and no change.
 
-`pytest tests/test_properties.py --hypothesis-profile=long` tries many more.
+`pytest tests/project/test_properties.py --hypothesis-profile=long` tries many more.
 """
 
 import tempfile

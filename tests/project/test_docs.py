@@ -11,7 +11,7 @@ import sklearn.datasets
 import skgrow
 import skgrow.plotting
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GENERATED = [ROOT / "docs" / name for name in ("_build", "api", "auto_examples")]
 DOCS = [
     page

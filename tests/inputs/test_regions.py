@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skgrow import regions as regions_module
+from skgrow.inputs import regions as regions_module
 from skgrow.inputs.regions import ImagePatches, resolve_regions, transfer_regions
 
 

@@ -439,7 +439,7 @@ def test_growth_matches_the_branches_as_they_are_now():
 
 def test_early_stopping_restores_the_best_weights(monkeypatch):
     """The held-out loss of the fitted model is the lowest of its curve."""
-    from skgrow import _training_steps as module
+    from skgrow.estimators import training_steps as module
 
     held_out = []
 
@@ -475,7 +475,7 @@ def test_early_stopping_restores_the_best_weights(monkeypatch):
 def test_growth_on_curves_is_judged_by_more_rows(
     monkeypatch, curves, fraction, n_held_out
 ):
-    from skgrow import _growing as module
+    from skgrow.estimators import growing as module
 
     seen = []
 

@@ -5,7 +5,7 @@ the sums, on purpose or not. What it cannot: an error that was there when the va
 stored, and changes smaller than the tolerance, which leaves room for another processor's
 rounding. A stored value is no proof of being right; the formulas have tests of their own.
 
-`python tests/test_reference.py` stores the values anew, when a change was meant.
+`python tests/project/test_reference.py` stores the values anew, when a change was meant.
 """
 
 import json
@@ -28,7 +28,7 @@ from skgrow import (
     ImagePatches,
 )
 
-STORED = Path(__file__).parent / "data" / "reference.json"
+STORED = Path(__file__).parents[1] / "data" / "reference.json"
 ROWS = slice(None, None, 180)
 # Curves are fitted by SciPy's L-BFGS-B. Versions of it end at other points of a flat
 # optimum: 1.14 and 1.17 are 0.008 logits apart here, and 1e-4 units of the number.

@@ -1,6 +1,6 @@
 """Run the long tests and write what they printed as a page of the documentation.
 
-    python tests/trust_report.py --output docs/tables [--lowest PYTHON] [--quick]
+    python tests/long/trust_report.py --output docs/tables [--lowest PYTHON] [--quick]
 
 `--lowest` names a Python whose packages are those of constraints-lowest.txt. The full
 run takes about half an hour on two cores.
@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
+TESTS = HERE.parent
 PACKAGES = ("torch", "scikit-learn", "numpy", "scipy", "joblib", "safetensors")
 
 
@@ -63,9 +64,10 @@ def main():
     suites = [("All tests, newest versions", sys.executable)]
     if options.lowest:
         suites.append(("All tests, oldest versions", options.lowest))
-    inputs = [sys.executable, "-m", "pytest", "-q", str(HERE / "test_properties.py")]
+    properties = TESTS / "project" / "test_properties.py"
+    inputs = [sys.executable, "-m", "pytest", "-q", str(properties)]
     profile = "ci" if options.quick else "long"
-    everything = ["-m", "pytest", "-q", "-n", "2", str(HERE)]
+    everything = ["-m", "pytest", "-q", "-n", "2", str(TESTS)]
     commands = [
         *[(f"{title} ({versions(python)})", [python, *everything])
           for title, python in suites],

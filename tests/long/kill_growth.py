@@ -1,6 +1,6 @@
 """Kill a growing process at random moments, and see that nothing is lost.
 
-    python tests/kill_growth.py --trials 50
+    python tests/long/kill_growth.py --trials 50
 
 Each trial starts `grow` with a checkpoint in a process of its own, kills it (SIGKILL)
 after a random time, and loads the file it left, if it left one. When a process comes to

@@ -1,6 +1,6 @@
 """Files that a machine thinks of: `skgrow.load` must give a model or ModelFileError.
 
-    python tests/fuzz_load.py --seconds 600
+    python tests/long/fuzz_load.py --seconds 600
 
 Five kinds of attack on the files of small models: bytes changed anywhere; the header's
 trees changed (values swapped, removed, copied, replaced), with a digest made to fit, as

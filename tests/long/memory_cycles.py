@@ -1,6 +1,6 @@
 """Fit, grow, predict, save and load again and again; memory must stay where it is.
 
-    python tests/memory_cycles.py --cycles 1000
+    python tests/long/memory_cycles.py --cycles 1000
 
 Prints the resident memory after the warm-up (a tenth of the cycles, 20 at least) and
 the most it grew after that, and exits with 1 when that is 20 MiB or more, or 2 MiB in

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skgrow import GrowingNAMClassifier, GrowingNAMRegressor, GrowthStoppedWarning
-from skgrow import _training_steps as steps
+from skgrow.estimators import training_steps as steps
 
 X = np.random.RandomState(0).normal(size=(400, 3))
 Y = np.abs(X[:, 0]) + X[:, 1] * X[:, 2]
