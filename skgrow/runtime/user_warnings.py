@@ -11,7 +11,8 @@ import sklearn
 __all__ = ["warn_user"]
 
 # What a user calls runs through our verbs and through scikit-learn's wrappers of them.
-INNER = tuple(os.path.dirname(f) + os.sep for f in (__file__, sklearn.__file__))
+PACKAGE = os.path.dirname(os.path.dirname(__file__))  # this file is two folders down
+INNER = tuple(f + os.sep for f in (PACKAGE, os.path.dirname(sklearn.__file__)))
 
 
 def warn_user(message, category):

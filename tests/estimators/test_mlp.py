@@ -212,7 +212,7 @@ def test_the_best_network_is_kept():
     ).fit(X, y)
     best = np.argmin(mlp.validation_curve_)
     assert best < len(mlp.validation_curve_) - 1
-    from skgrow.inputs.checks import stratified_split
+    from skgrow.inputs.splits import stratified_split
     from skgrow.training.dense_training import Rows, mean_loss
 
     _, out = stratified_split(y, mlp.validation_fraction, mlp._seed)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-import skgrow
+from skgrow.files import replacing
 from skgrow.files.replacing import is_special, replace_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes of POSIX")
@@ -97,8 +97,8 @@ def test_folders_are_no_files(tmp_path):
 # Alone, since to import the whole package takes seconds.
 ALONE = f"""
 import os, signal, sys
-sys.path.append({os.path.dirname(skgrow.__file__)!r})
-from _files import replace_file
+sys.path.append({os.path.dirname(replacing.__file__)!r})
+from replacing import replace_file
 """
 KILLED = f"""{ALONE}
 os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
