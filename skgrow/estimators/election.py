@@ -299,6 +299,7 @@ class ElectionTransferClassifier(
             `new_classes="error"`.
         """
         check_partial_class_weight(self.class_weight)
+        check_device(self.device)
         fresh = _check_partial_fit_first_call(self, classes)
         if fresh:
             X, y = read_first(self, X, y, sample_weight, self.classes_)

@@ -326,6 +326,7 @@ class MLPMixin(CallbackSupportMixin):
         """
         check_is_fitted(self)
         self._validate_params()
+        check_device(self.device)
         step = GrowthStep.of(self)
         n_new = step.asked(self._network, n_neurons, n_layers)
         X, y = read(self, X_sel, y_sel)

@@ -137,6 +137,7 @@ class NAMMixin(GrowingMixin, TrainingMixin, ExplainingMixin):
         return self
 
     def _one_pass(self, X, y, sample_weight, fresh):
+        check_device(self.device)
         X, y, weight = self._encode(X, y, sample_weight)
         if fresh:
             self._start(X, y, weight, Deadline(), with_curves=False)
