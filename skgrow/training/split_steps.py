@@ -177,6 +177,9 @@ class SplitStep:
                 rank[np.argsort(wanted[points][:-1], kind="stable")] = rank[:-1].copy()
             place.append(j * self.shape[1] + rank)
         self.place = np.concatenate(place)
+        # A column without a cut, such as a constant one, must not slow the others down.
+        has_cut = self._full(split_sums(self._columns(hess))).any(axis=1)
+        self.n_cut = max(np.count_nonzero(has_cut), 1)
 
     def __call__(self, grad, hess):
         """Step of every point; all curves together are one step.
@@ -192,14 +195,19 @@ class SplitStep:
             In logits, or in the unit of the scaled target.
         """
         grad, hess = (split_sums(self._columns(part)) for part in (grad, hess))
-        full = (hess > LEAST_OF_SPLIT).all(axis=0)  # (columns, n_points - 1)
+        full = self._full(hess)
         step = np.where(full, grad / np.maximum(hess, LEAST_OF_SPLIT), 0)
-        step *= (self.rate / np.maximum(full.sum(axis=1), 1))[:, None] / len(full)
+        step *= (self.rate / np.maximum(full.sum(axis=1), 1))[:, None] / self.n_cut
         below, above = step
         total = np.zeros(self.shape)
         total[:, :-1] += _from_above(below, 1)
         total[:, 1:] += above.cumsum(axis=1)
         return total.ravel()[self.place]
+
+    @staticmethod
+    def _full(hess):
+        """Whether either side of a cut has rows enough, `(n_columns, n_points - 1)`."""
+        return (hess > LEAST_OF_SPLIT).all(axis=0)
 
     def _columns(self, values):
         columns = np.zeros(self.shape)
