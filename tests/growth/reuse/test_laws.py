@@ -196,7 +196,8 @@ def test_law_4_folded_first_layer_equals_map_then_branch(fitted, matching):
     """The whole grown network, with its maps applied to the inputs one by one."""
     nam = fitted(matching)[1]
     uses, bank = nam._network.grown.uses, nam.bank_
-    assert (matching == "clusters") <= (uses.scale != 1).any()
+    # Clusters are matched with input maps; branches as they are have none.
+    assert (uses.scale != 1).any() == (matching != "exhaustive")
     scaled = nam._scaler.transform(X)
     logits = nam.intercept_ + bank.terms(scaled).sum(axis=1)
     for m, record in enumerate(nam.grown_branches_):
@@ -257,9 +258,19 @@ def test_law_6_same_model_whatever_the_threads():
 
 
 @pytest.mark.parametrize("matching", MATCHINGS)
-def test_law_7_noise_grows_nothing(fitted, matching):
-    """Of all runs at most about a share delta may add a branch; in fact none does."""
-    n_added, (base, grown) = [], fitted(matching)
+def test_law_7_noise_grows_nothing(fitted, monkeypatch, matching):
+    """A run adds a branch with a chance of delta at most; of these four none does.
+
+    Thresholds are chosen as if any precision would pass. Otherwise the search rows show
+    already that nothing will, and next to no candidate is tested on fresh rows.
+    """
+    scan = rounds.scan_thresholds
+
+    def hopeful(outputs, target, now, growth, asked, vote):
+        return scan(outputs, target, now, growth, 0.0, vote)
+
+    monkeypatch.setattr(rounds, "scan_thresholds", hopeful)
+    base, grown = fitted(matching)
     for seed in range(4):
         nam = copy.deepcopy(base).set_params(delta=0.1)
         if matching != "exhaustive":  # found once: those of the same base
@@ -267,10 +278,11 @@ def test_law_7_noise_grows_nothing(fitted, matching):
         noise = np.random.RandomState(seed).permutation(Y[400:])
         with pytest.warns(GrowthStoppedWarning, match="no candidate qualifies"):
             nam.grow(X[400:], noise, 20)
-        n_added.append(nam.n_branches_)
+        assert nam.n_branches_ == 0
         history = nam.growth_history_
-        assert all(row["n_screened"] >= 300 for row in history)
-    assert sum(n_added) <= 1
+        assert len(history) == 3  # rounds without a fall of the held-out loss
+        assert all(row["n_tested"] > 200 for row in history)
+        assert all(row["n_qualified"] == 0 for row in history)
 
 
 def test_law_7_noise_in_fit_grows_nothing():
