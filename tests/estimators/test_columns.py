@@ -60,6 +60,7 @@ def permuted(term):
     return tuple(sorted(ORDER[list(term)].tolist()))
 
 
+@pytest.mark.slow
 @every_target
 def test_permuting_the_columns_permutes_the_terms(kind):
     one, two = fitted(kind, X), fitted(kind, X[:, ORDER])
@@ -76,6 +77,7 @@ def test_permuting_the_columns_permutes_the_terms(kind):
 
 # What is constant, or always missing, adds what the intercept adds, so the fits take
 # another way to the minimum. It must not count as a column in the mean over all columns.
+@pytest.mark.slow
 @every_target
 @pytest.mark.parametrize(("place", "value"), [(0, 0.0), (2, np.nan), (4, -7.5)])
 def test_a_constant_column_changes_nothing(kind, place, value):

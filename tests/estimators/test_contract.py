@@ -86,12 +86,14 @@ def crossed(n_rows=900, seed=0):
 
 
 # random_state=None draws from numpy's global state, as everywhere in scikit-learn.
+@pytest.mark.slow
 @pytest.mark.changes_global_state
 @parametrize_with_checks([GrowingNAMClassifier()])
 def test_default_estimator(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.changes_global_state
 @pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 @parametrize_with_checks(
@@ -101,6 +103,7 @@ def test_growing_estimator(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     parse_version(sklearn.__version__) < parse_version("1.8"),
     reason="scikit-learn 1.7 has no such checks for estimators of NumPy arrays",
@@ -153,6 +156,7 @@ def test_fit_computes_in_the_dtype_of_its_own_rows(estimator):
     assert nam.bank_.dtype == np.float64
 
 
+@pytest.mark.slow
 def test_grid_search_in_two_processes():
     grid = {"n_branches": [0, 5], "learning_rate_init": [1e-6, 4e-3]}
     search = GridSearchCV(
@@ -177,6 +181,7 @@ def test_grid_search_in_two_processes():
     assert search.best_estimator_.n_branches_ == search.best_params_["n_branches"]
 
 
+@pytest.mark.slow
 def test_cross_val_predict():
     X, y = blobs(3)
     proba = cross_val_predict(table_nam(), X, y, cv=3, method="predict_proba")

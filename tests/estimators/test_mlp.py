@@ -59,6 +59,7 @@ def ungrown():
 
 
 # random_state=None draws from numpy's global state, as everywhere in scikit-learn.
+@pytest.mark.slow
 @pytest.mark.changes_global_state
 @parametrize_with_checks(
     [GrowingMLPClassifier(**FEW, **s) for s in SETTINGS]

@@ -22,6 +22,7 @@ from skgrow.training.losses import CROSS_ENTROPY, SQUARED_ERROR
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
 
+@pytest.mark.slow
 @pytest.mark.changes_global_state
 @parametrize_with_checks(
     [GrowingNAMRegressor(n_branches=5, max_iter=10, n_replicas=2, n_verified=100)]
@@ -153,6 +154,7 @@ def test_a_constant_target_is_predicted(estimator, value, tmp_path):
     np.testing.assert_array_equal(found, np.full(100, value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", REGRESSORS)
 def test_a_target_that_varies_after_it_was_constant_is_learned(estimator):
     """As in the first rows of a sorted table, or of many zeros."""
@@ -201,6 +203,7 @@ def test_partial_fit_learns_in_passes():
     assert scores[-1] > 0.3
 
 
+@pytest.mark.slow
 def test_grid_search_chooses_the_number_of_branches():
     X, y = load_diabetes(return_X_y=True)
     nam = GrowingNAMRegressor(max_iter=5, n_verified=50, random_state=0)

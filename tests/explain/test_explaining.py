@@ -214,6 +214,7 @@ def test_a_network_without_its_pairs_predicts_is_saved_and_grows(tmp_path):
     assert nam.grow(X, y, 5).n_branches_ > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [["x9"], ["x0", "x1", "x2", "x0 & x1"], "x0 & x9"])
 def test_only_terms_can_be_removed_and_not_all(wrong):
     nam, X, _ = removable()
@@ -424,6 +425,7 @@ def test_categories_with_an_order_are_listed_in_it():
     assert (kind.kind, kind.labels) == ("category", ["c", "a"])
 
 
+@pytest.mark.slow
 def test_importances_of_many_rows_take_no_more_memory(binary, monkeypatch):
     expected = binary.term_importances(FRAME)
     weight = np.arange(len(FRAME)) % 3

@@ -44,6 +44,7 @@ def nam():
     return nam.fit(FRAME, Y).grow(FRAME, Y, 10)
 
 
+@pytest.mark.slow
 def test_every_term_can_be_drawn(nam):
     found = nam.explain_global(FRAME)["terms"]
     assert len(found) >= 6
@@ -176,6 +177,7 @@ def test_a_map_has_categories_that_act_alike_side_by_side():
     assert [label.get_text() for label in ordered.get_xticklabels()] == first
 
 
+@pytest.mark.slow
 def test_a_column_of_many_categories_shows_the_most_frequent_and_says_so():
     """In two seconds, whatever the other columns hold; `test_explaining` has memory."""
     rng = np.random.RandomState(0)
@@ -297,6 +299,7 @@ def test_a_dense_network_shows_its_passes():
     assert texts == ["training rows", "held out", "growth by GradMax"]
 
 
+@pytest.mark.slow
 def test_thirty_terms_can_be_drawn():
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     X = X.iloc[:, :10]

@@ -66,6 +66,7 @@ def run_and_break(monkeypatch, path, kind, number, error=RuntimeError):
             model.grow(X, y, N_BRANCHES, checkpoint=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_broken_run_ends_as_an_unbroken_one(monkeypatch, tmp_path, kind, number):
@@ -88,6 +89,7 @@ def test_twice_broken(monkeypatch, tmp_path):
     assert result_of(model, X) == unbroken("vote")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS[:3])
 def test_an_interrupted_model_goes_on(monkeypatch, tmp_path, kind):
     """Ctrl-C keeps the rounds that are done; the same line again does the others."""

@@ -136,6 +136,7 @@ def fresh_auc(model, n_values, grow):
     return roc_auc_score(y_fresh, model.predict_proba(X_fresh)[:, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skgrow.IgnoredColumnWarning")
 @pytest.mark.filterwarnings("ignore::skgrow.UnseenCategoryWarning")
 @pytest.mark.parametrize("n_values", [50, 200, 1000, "all different"])
@@ -146,6 +147,7 @@ def test_a_column_of_noise_costs_next_to_nothing(n_values):
     assert found > without - 0.003
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skgrow.IgnoredColumnWarning")
 @pytest.mark.filterwarnings("ignore::skgrow.UnseenCategoryWarning")
 @pytest.mark.parametrize("n_values", [50, 1000, "all different"])
@@ -155,6 +157,7 @@ def test_noise_costs_a_dense_network_little(n_values):
     assert found > without - 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regions", ["auto", "features"])
 def test_many_categories_that_matter_keep_their_worth(regions):
     """Two hundred towns on 4,000 rows, 20 of each; growth on these rows does no harm.

@@ -176,6 +176,7 @@ def test_numbers_alone_are_read_as_an_array():
     np.testing.assert_array_equal(nam.predict(frame.assign(a=np.nan)), y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
 def test_single_precision_stays_where_all_numbers_fit_into_it(make):
     single = {
@@ -261,6 +262,7 @@ def test_one_row_with_a_gap_in_a_column_of_numbers(fitted):
     assert np.isfinite(fitted.predict_proba(frame)).all()
 
 
+@pytest.mark.slow
 def test_numbers_in_a_column_of_objects_are_numbers(brief):
     frame = pd.DataFrame(DATA).astype({"age": object, "income": object})
     again = clone(brief).fit(frame, Y)

@@ -86,6 +86,7 @@ def fewer_passes(monkeypatch):
         monkeypatch.setitem(defaults, "max_iter", 10)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_windows", "smaller_data", "fewer_passes")
 @pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)

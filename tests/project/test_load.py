@@ -23,6 +23,7 @@ def dense():
     return X, y, GrowingMLPClassifier((8,), max_iter=3, random_state=0).fit(X, y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nam", "vote", "dense"])
 def test_threads_predict_while_another_grows_a_copy(kind):
     X, y, model = dense() if kind == "dense" else rows_and_model(kind)
@@ -42,6 +43,7 @@ def test_threads_predict_while_another_grows_a_copy(kind):
     np.testing.assert_array_equal(alone.predict_proba(X), twin.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_threads_may_grow_one_copy_each():
     X, y, model = rows_and_model("nam")
     copies = [copy.deepcopy(model) for _ in range(4)]
@@ -56,6 +58,7 @@ def _grown_answers():
     return model.grow(X, y, 8).predict_proba(X)
 
 
+@pytest.mark.slow
 def test_a_forked_process_does_not_hang():
     """After two threads have trained, searched and predicted in its parent."""
     context = multiprocessing.get_context("fork")
@@ -71,6 +74,7 @@ def test_a_forked_process_does_not_hang():
         child.join()
 
 
+@pytest.mark.slow
 def test_memory_stays_where_it_is():
     script = Path(__file__).parents[1] / "long" / "memory_cycles.py"
     done = subprocess.run(
@@ -114,6 +118,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_predicting_takes_a_bounded_memory():
     """10,000 rows of 784 columns by 2,500 branches: under 500 MiB above the input."""

@@ -71,12 +71,14 @@ def _n_threads(job):
     return torch.get_num_threads()
 
 
+@pytest.mark.slow
 def test_workers_have_their_share_of_the_threads(cluster):
     with joblib.parallel_config(backend="dask"):
         found = parallel.run_jobs(_n_threads, (), lambda: ((i,) for i in range(6)))
     assert found == [1] * 6
 
 
+@pytest.mark.slow
 def test_shared_arrays_are_sent_once_a_step(cluster, alone, monkeypatch):
     sent, steps = [], []
 
@@ -101,6 +103,7 @@ def test_shared_arrays_are_sent_once_a_step(cluster, alone, monkeypatch):
     assert len(sent) == len(with_bank)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_job", [1, 3])
 def test_a_killed_worker_changes_nothing(cluster, alone, monkeypatch, n_job):
     """Killed in the first round's screening, with jobs given out: by turns the two."""

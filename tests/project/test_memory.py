@@ -60,6 +60,7 @@ def stated(n_rows, n_branches):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc"
 )

@@ -261,6 +261,7 @@ def check_answers(model, X):
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*FITTED, "number"])
 @given(X=tables(), y=labels(), weight=weights())
 def test_fit(kind, X, y, weight):
@@ -272,6 +273,7 @@ def test_fit(kind, X, y, weight):
         assert not [name for name in vars(model) if name.endswith("_")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["fit", "partial_fit", "grow"])
 @pytest.mark.parametrize("kind", FITTED)
 @given(X=tables(), y=labels(), weight=weights())
@@ -293,6 +295,7 @@ def fresh(kind):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FITTED)
 @given(X=tables())
 def test_predict(kind, X):
@@ -303,6 +306,7 @@ def test_predict(kind, X):
 
 
 # scikit-learn's own: its check sums up X, and huge values of both signs make NaN there.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:invalid value encountered in reduce:RuntimeWarning")
 @pytest.mark.parametrize("kind", FITTED)
 @given(
@@ -324,6 +328,7 @@ def test_predictions_of_a_row_do_not_depend_on_the_others(kind, X):
 
 
 # scikit-learn's own, as above.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*encountered in (reduce|accumulate):RuntimeWarning")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("column", COLUMNS)
@@ -352,6 +357,7 @@ def test_whole_extreme_columns_are_learned_and_answered(kind, column, dtype):
         assert np.isfinite(answers(model, -X[::-1])).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
 def test_the_unit_of_a_column_does_not_matter(column, size):

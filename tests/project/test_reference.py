@@ -124,6 +124,7 @@ def in_another_process():
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_answers_are_the_stored_ones():
     found, stored = answers(), json.loads(STORED.read_text())
     assert set(found) == set(stored)
@@ -134,6 +135,7 @@ def test_answers_are_the_stored_ones():
     assert not np.allclose(stored["grown"], stored["base"], atol=0.01)
 
 
+@pytest.mark.slow
 def test_processes_and_threads_agree(alone):
     again, two = in_another_process()
     assert alone == again
@@ -141,6 +143,7 @@ def test_processes_and_threads_agree(alone):
         np.testing.assert_allclose(two[name], scores, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_backends_agree_to_the_bit(backend, alone):
     with joblib.parallel_config(backend=backend):

@@ -264,6 +264,7 @@ def cost_to_reach(target, net, data, doublings=()):
     return cost
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_stacked_network_costs_less_than_a_deep_one_from_scratch(seed):
     data, draw = rows(seed=seed), np.random.RandomState
@@ -389,6 +390,7 @@ def test_periodic_growth_ends_for_good():
     assert not when.due([5, 4, 4, 4, 1.0], [1])  # too late
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("how", HOW.values())
 def test_new_parts_of_a_row_of_weight_two_and_of_the_row_twice_are_alike(how, n_classes):

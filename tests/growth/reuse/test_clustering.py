@@ -86,6 +86,7 @@ def test_every_branch_class_has_a_cluster_in_ascending_order():
     assert np.all(np.diff(owner) >= 0)
 
 
+@pytest.mark.slow
 def test_result_does_not_depend_on_n_jobs():
     one, two = (find_clusters(make_bank(), n_points=60, n_jobs=n) for n in (1, 2))
     for a, b in zip(arrays(one), arrays(two), strict=True):

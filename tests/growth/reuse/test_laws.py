@@ -245,6 +245,7 @@ def test_law_6_same_model_whatever_the_workers():
         assert_same_to_rounding(alone, grown_under(2))
 
 
+@pytest.mark.slow
 def test_law_6_same_model_whatever_the_threads():
     n_threads = torch.get_num_threads()
     models = []
@@ -257,6 +258,7 @@ def test_law_6_same_model_whatever_the_threads():
     assert_same_to_rounding(*models)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matching", MATCHINGS)
 def test_law_7_noise_grows_nothing(fitted, monkeypatch, matching):
     """A run adds a branch with a chance of delta at most; of these four none does.

@@ -65,6 +65,7 @@ def table_source():
     return nam.fit(rows, np.digitize(rows[:, 0] + rows[:, 1], [-0.5, 0.5]))
 
 
+@pytest.mark.slow
 @pytest.mark.changes_global_state
 @parametrize_with_checks(
     [
