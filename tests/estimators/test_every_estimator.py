@@ -50,10 +50,12 @@ MODELS = {
 }
 EVERY = list(MODELS)
 CLASSIFIERS = ["nam", "vote", "mlp"]
-NAMS, MLPS = ["nam", "nam of numbers"], ["mlp", "mlp of numbers"]
+ADDITIVE, DENSE_KINDS = ["nam", "nam of numbers"], ["mlp", "mlp of numbers"]
 VERBS = ["fit", "partial_fit", "grow"]
 # What each `grow` is asked for.
-GROWN = {kind: {"n_neurons" if kind in MLPS else "n_branches": 2} for kind in EVERY}
+GROWN = {
+    kind: {"n_neurons" if kind in DENSE_KINDS else "n_branches": 2} for kind in EVERY
+}
 
 every_model = pytest.mark.parametrize("kind", EVERY)
 every_verb = pytest.mark.parametrize("verb", VERBS)
@@ -175,10 +177,13 @@ def test_a_device_that_is_not_there_leaves_the_model(kind, verb):
 
 def test_who_can_start_warm():
     has = [kind for kind in EVERY if "warm_start" in make(kind).get_params()]
-    assert has == [*NAMS, *MLPS]  # an election has nothing trained to start from
+    assert has == [
+        *ADDITIVE,
+        *DENSE_KINDS,
+    ]  # an election has nothing trained to start from
 
 
-@pytest.mark.parametrize("kind", NAMS)
+@pytest.mark.parametrize("kind", ADDITIVE)
 def test_a_warm_fit_of_branches_trains_nothing(kind):
     model = make(kind, warm_start=True).fit(X, target(kind))
     network, scores, n_iter = model._network, answers(model), model.n_iter_
@@ -194,7 +199,7 @@ def test_a_warm_fit_of_branches_trains_nothing(kind):
     assert not np.array_equal(answers(model), scores)
 
 
-@pytest.mark.parametrize("kind", MLPS)
+@pytest.mark.parametrize("kind", DENSE_KINDS)
 def test_a_warm_fit_of_a_dense_network_goes_on(kind):
     model = make(kind, warm_start=True).fit(X, target(kind))
     scores, curve, scaler = answers(model), model.loss_curve_, model._scaler
@@ -215,9 +220,9 @@ def test_a_warm_fit_of_a_dense_network_goes_on(kind):
 # The work that each verb reports: growth by hand of a dense network has no steps, and an
 # election that counts more rows has none either.
 TASKS = {
-    **dict.fromkeys(NAMS, (["training"], ["training"], ["growth"])),
+    **dict.fromkeys(ADDITIVE, (["training"], ["training"], ["growth"])),
     "vote": (["growth"], [], ["growth"]),
-    **dict.fromkeys(MLPS, (["training"], ["training"], [])),
+    **dict.fromkeys(DENSE_KINDS, (["training"], ["training"], [])),
 }
 
 
