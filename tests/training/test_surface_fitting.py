@@ -121,9 +121,9 @@ def slow_penalty(surfaces, categorical, values):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_penalty_is_as_defined_and_its_slope_is_its_slope(n_classes):
+def test_penalty_is_as_defined_and_its_gradient_is_its_gradient(n_classes):
     problem, rows = small_problem(n_classes)
-    values = np.random.RandomState(1).randn(len(problem.bent), len(problem.to_class))
+    values = np.random.RandomState(1).randn(len(problem.hess), len(problem.to_class))
     penalty = _Penalty(problem.surfaces, rows.categorical)
     cost, slope = penalty.value_and_slope(values)
     np.testing.assert_allclose(
@@ -146,7 +146,7 @@ def test_solve_reaches_the_optimum_of_the_penalised_loss(n_classes):
         cost = slow_penalty(surfaces, rows.categorical, values)
         return problem.share @ losses + strength * cost
 
-    start = np.zeros((len(problem.bent), len(problem.to_class)))
+    start = np.zeros((len(problem.hess), len(problem.to_class)))
     found = problem._solve(strength, start)
     best = minimize(slow, start.ravel(), method="L-BFGS-B", options={"maxfun": 10**6})
     assert slow(found.ravel()) < best.fun + 1e-4
