@@ -139,11 +139,16 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
         asked = report is not None and report(len(losses), loss, stopper.last)
         if stop or asked:
             break
-    ended = stopper.restore(
-        lambda: mean_loss(network.trained(), whole, plan.loss, device)
-    )
+    # Losses of the passes tell that training went well, and cost nothing.
+    least = mean_loss(None, whole, plan.loss) + plan.tol
+    sound = losses[-1] <= min(min(losses) + plan.tol, least)
+    ended = None
+    if validation is not None or not sound:
+        ended = stopper.restore(
+            lambda: mean_loss(network.trained(), whole, plan.loss, device)
+        )
     trained, problem = network.trained(), None
-    if len(losses) > 1 or not losses[0] <= mean_loss(None, whole, plan.loss) + plan.tol:
+    if not sound:
         start = TrainableBank(bank, data.n_replicas, device, dtype).trained()
         trained, problem = usable(start, trained, whole, plan, device, ended)
     record = TrainingRecord(
