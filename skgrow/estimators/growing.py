@@ -13,7 +13,7 @@ from skgrow.growth.reuse.rounds import GrowthPlan, Progress, grow_rounds, n_sear
 from skgrow.growth.reuse.selection_rows import SelectionSet
 from skgrow.inputs.checks import check_labels, check_weights
 from skgrow.inputs.reading import check_gaps
-from skgrow.inputs.splits import folds_of, stratified_split
+from skgrow.inputs.splits import CROSS_FIT_FOLDS, folds_of, stratified_split
 from skgrow.networks.forward import features_major
 from skgrow.runtime.progress import CallbackSupportMixin, fit_task
 from skgrow.runtime.user_warnings import warn_user
@@ -24,7 +24,6 @@ __all__ = ["GrowingMixin"]
 # Growth keeps its rows in memory, and the values of its branches on them.
 MAX_SELECTION_ROWS = 100_000
 MAX_FEATURES_BYTES = 2**30
-N_FOLDS = 5  # each has categories in an order learned from the others
 
 
 class GrowingMixin(CallbackSupportMixin):
@@ -115,7 +114,7 @@ class GrowingMixin(CallbackSupportMixin):
         share = self._held_out_share(len(y))
         pool, held_out = stratified_split(y, share, self._seed)
         # These may be the rows of `fit`, whose targets the order of categories has seen.
-        fold = folds_of(len(y), N_FOLDS, self._seed)
+        fold = folds_of(len(y), CROSS_FIT_FOLDS, self._seed)
         scaled = self._scaler.cross_fitted(X, y, weight, fold)
         features = features_major(scaled, self.device)
         weight = weight / weight.mean()

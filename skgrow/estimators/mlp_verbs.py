@@ -19,7 +19,7 @@ from skgrow.growth.inside.growth_step import GrowthStep
 from skgrow.inputs.checks import check_device, check_hidden_layers
 from skgrow.inputs.reading import n_codes_of, read, read_first
 from skgrow.inputs.scaling import fit_scaler
-from skgrow.inputs.splits import folds_of, stratified_split
+from skgrow.inputs.splits import CROSS_FIT_FOLDS, folds_of, stratified_split
 from skgrow.networks.perceptron import Perceptron
 from skgrow.runtime.progress import CallbackSupportMixin, Deadline, fit_task, warn_late
 from skgrow.runtime.surroundings import changes
@@ -29,7 +29,6 @@ from skgrow.training.dense_training import Rows, mean_loss, train_pass
 __all__ = ["MLP_CONSTRAINTS", "MLPMixin"]
 
 EARLY_STOPPING_ROWS = 1000  # "auto" holds rows out above this
-N_FOLDS = 5  # each has categories in an order learned from the others
 FAR_ABOVE = 10.0  # losses of scores of 0: no single pass of a sound learning rate is
 UNIT = np.sqrt(12)  # the quantile map is uniform on [-0.5, 0.5]; its deviation is then 1
 
@@ -171,7 +170,7 @@ class MLPMixin(CallbackSupportMixin):
         self._network = GrowthStep.of(self).begin(drawn, random_state)
         self.growth_history_, self.loss_curve_, self.validation_curve_ = [], [], []
         self.n_iter_, self.n_training_multiply_adds_ = 0, 0
-        fold = folds_of(len(X), N_FOLDS, self._seed)
+        fold = folds_of(len(X), CROSS_FIT_FOLDS, self._seed)
         return self._units(self._scaler.cross_fitted(X, target, weight, fold))
 
     def _scaled(self, X):

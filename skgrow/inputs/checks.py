@@ -11,6 +11,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 HUGE_WEIGHT = 1e15  # float32 would soon hold infinity instead, or 0 for its inverse
 FAINT_WEIGHT = 1e-20  # of the largest: no sum feels it, and float32 would soon hold 0
+
 __all__ = [
     "check_device",
     "check_hidden_layers",

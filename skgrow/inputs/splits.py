@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-__all__ = ["folds_of", "stratified_split"]
+__all__ = ["CROSS_FIT_FOLDS", "folds_of", "stratified_split"]
+
+CROSS_FIT_FOLDS = 5  # each has categories in an order learned from the others
 
 
 def folds_of(n_rows, n_folds, seed):
