@@ -1,0 +1,56 @@
+"""Memory for the intermediate results of a training step, used again in the next."""
+
+from __future__ import annotations
+
+from math import prod
+
+__all__ = ["Workspace"]
+
+
+class Workspace:
+    """Named memory that grows when it must.
+
+    New memory for each layer of every step would take longer than the sums of a small
+    layer.
+
+    Parameters
+    ----------
+    like : Tensor
+        Of the device and data type that are wanted.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skgrow.training.workspace import Workspace
+    >>> workspace = Workspace(torch.zeros(1))
+    >>> hidden = workspace.room("hidden", 4, 128)
+    >>> hidden.shape, workspace.room("hidden", 4, 128) is hidden
+    (torch.Size([4, 128]), True)
+    >>> workspace.room("hidden", 4, 20).data_ptr() == hidden.data_ptr()
+    True
+    """
+
+    def __init__(self, like):
+        self._like, self._memory, self._views = like, {}, {}
+
+    def room(self, name, *shape):
+        """A Tensor of a shape, with whatever was left in it.
+
+        Parameters
+        ----------
+        name : hashable
+            What stands under one name shares its memory.
+        *shape : int
+        """
+        view = self._views.get((name, shape))
+        if view is None:
+            view = self._views[name, shape] = self._view(name, shape)
+        return view
+
+    def _view(self, name, shape):
+        size, memory = prod(shape), self._memory.get(name)
+        if memory is None or len(memory) < size:
+            memory = self._memory[name] = self._like.new_empty(size)
+            # Views of the smaller memory would keep it.
+            self._views = {k: v for k, v in self._views.items() if k[0] != name}
+        return memory[:size].view(shape)
