@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from skgrow.training.workspace import Workspace
+from skgrow.training.tensors import Workspace
 
 __all__ = ["TrainableBank"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from skgrow.networks.perceptron import Perceptron
-from skgrow.training.workspace import Workspace
+from skgrow.training.tensors import Workspace
 
 __all__ = ["TrainablePerceptron"]
 

@@ -11,6 +11,7 @@ from skgrow.networks.forward import row_chunks
 from skgrow.networks.perceptron import forward
 from skgrow.training.dense_gradient import TrainablePerceptron
 from skgrow.training.losses import CROSS_ENTROPY, SQUARED_OUTPUT_ERROR
+from skgrow.training.tensors import as_tensors
 
 __all__ = ["Rows", "mean_loss", "train_pass"]
 
@@ -34,9 +35,8 @@ class Rows:
 
     @classmethod
     def of(cls, X, y, weight, device):
-        """Copies of arrays: torch must never share memory maps."""
-        arrays = (X, y, np.asarray(weight, dtype=X.dtype))
-        return cls(*(torch.tensor(array, device=device) for array in arrays))
+        """Of arrays, which must not change while these rows are used."""
+        return cls(*as_tensors((X, y, np.asarray(weight, dtype=X.dtype)), device))
 
     def __len__(self):
         return len(self.y)

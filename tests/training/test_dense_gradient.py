@@ -246,14 +246,10 @@ def test_float32_stays_float32_and_is_near():
 
 def test_slopes_stay_between_both_bounds_and_missing_weights_zero():
     net = net_of((4, "sm"), (4, "sgm"))
-    plan = {**PLAN, "learning_rate": 0.5}  # steps as large as the slopes
-    slopes = []
-    for k in range(5):
-        generator = torch.Generator().manual_seed(k)
-        net, _ = train_pass(net, rows_of(), generator, **plan, alpha=0.1)
-        slopes += [layer.slope[0] for layer in net.layers[:-1]]
-    assert np.min(slopes) == 0
-    assert np.max(slopes) == 2
+    plan = {"batch_size": 50, "learning_rate": 100.0}  # one step, far out of bounds
+    net, _ = train_pass(net, rows_of(), torch.Generator(), **plan, alpha=0.1)
+    slopes = np.concatenate([layer.slope[0] for layer in net.layers[:-1]])
+    assert (slopes.min(), slopes.max()) == (0, 2)
     for layer in net.layers[:-1]:
         assert not layer.weight[:, ~layer.mask].any()
 

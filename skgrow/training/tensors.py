@@ -1,10 +1,22 @@
-"""Memory for the intermediate results of a training step, used again in the next."""
+"""Tensors of a training step: of arrays, and memory that the next step uses again."""
 
 from __future__ import annotations
 
 from math import prod
 
-__all__ = ["Workspace"]
+import numpy as np
+import torch
+
+__all__ = ["Workspace", "as_tensors"]
+
+
+def as_tensors(arrays, device):
+    """Arrays as Tensors, which a step reads only.
+
+    Copies read-only arrays (memory maps) and no others: torch must never share them.
+    """
+    arrays = (np.require(array, requirements="W") for array in arrays)
+    return tuple(torch.as_tensor(array, device=device) for array in arrays)
 
 
 class Workspace:
@@ -21,7 +33,7 @@ class Workspace:
     Examples
     --------
     >>> import torch
-    >>> from skgrow.training.workspace import Workspace
+    >>> from skgrow.training.tensors import Workspace
     >>> workspace = Workspace(torch.zeros(1))
     >>> hidden = workspace.room("hidden", 4, 128)
     >>> hidden.shape, workspace.room("hidden", 4, 128) is hidden
