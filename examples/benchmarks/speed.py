@@ -7,13 +7,12 @@
 Times every part on random images of CIFAR-10's shape (digits' with `--quick`), counts
 floating-point operations from the shapes, and gives the rate beside that of one large
 product of matrices (sgemm) in the same run. Then doubles rows, regions, branches and
-classes of the search three times each, times the search with one worker and with two, and
-passes of training of a dense network beside those of scikit-learn's of the same size.
+classes of the search three times each, and times the search with one worker and with two.
 With `--device` the parts run there and on the CPU of the same machine, side by side;
 selection and tuning are always done by the CPU.
 `--check` compares *ratios* with a recorded table, never times, and fails where one has
-fallen below half three times in a row, or where two workers are slower than one or the
-dense network than scikit-learn's. The full run takes about a minute on two cores.
+fallen below half three times in a row, or where two workers are slower than one. The full
+run takes about a minute on two cores.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ import os
 import platform
 import resource
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,10 +30,8 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
 
-from skgrow import GrowingMLPClassifier, ImagePatches, __version__
+from skgrow import ImagePatches, __version__
 from skgrow.growth.reuse.clustering import find_clusters
 from skgrow.growth.reuse.mask_fitting import Masks, fit_masks
 from skgrow.growth.reuse.matching import propose_matches
@@ -54,8 +50,6 @@ LAYERS = (9, 9, 9, 9)
 DOUBLINGS = 3
 N_TRIES = 3
 MAX_WORKERS_RATIO = 1.25  # seconds with two workers to seconds with one
-MAX_DENSE_RATIO = 1.0  # seconds of our dense network to those of scikit-learn's
-DENSE_ROWS, DENSE_LAYERS, DENSE_PASSES = (8_000, 100), (64,), 10
 
 
 @dataclass(frozen=True)
@@ -342,26 +336,6 @@ def workers_ratio():
     return seconds[1] / seconds[0]
 
 
-def dense_ratio():
-    """Seconds of `fit` of a dense network that does not grow, to scikit-learn's.
-
-    Both take as many passes over rows of the size of a table, in batches of one size.
-    """
-    state = np.random.RandomState(0)
-    X = state.normal(size=DENSE_ROWS).astype(np.float32)
-    y = (X[:, :5].sum(axis=1) > state.normal(size=len(X))).astype(int)
-    same = {"batch_size": 128, "max_iter": DENSE_PASSES, "n_iter_no_change": DENSE_PASSES}
-    models = (
-        GrowingMLPClassifier(DENSE_LAYERS, when="never", early_stopping=False, **same),
-        MLPClassifier(DENSE_LAYERS, **same),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # no more passes are wanted
-        seconds = [best_time(lambda m=m: m.fit(X, y), N_TRIES) for m in models]
-    print({"dense, ours and scikit-learn's": seconds}, flush=True)
-    return seconds[0] / seconds[1]
-
-
 def prediction_ratio(lines):
     grown, full = (line for line in lines if line["part"].startswith("prediction"))
     return grown["seconds"] / full["seconds"]
@@ -373,7 +347,6 @@ def ratios(parts):
         "parts": parts,
         "prediction_ratio": prediction_ratio(parts),
         "workers_ratio": workers_ratio(),
-        "dense_ratio": dense_ratio(),
     }
 
 
@@ -422,9 +395,7 @@ def cpu_markdown(result):
         "",
         f"A grown network predicts in {result['prediction_ratio']:.2f} times the time of "
         "one with branches everywhere. Two workers search in "
-        f"{result['workers_ratio']:.2f} times the time of one. A dense network trains "
-        f"in {result['dense_ratio']:.2f} times the time of scikit-learn's "
-        "`MLPClassifier` of the same size.",
+        f"{result['workers_ratio']:.2f} times the time of one.",
     ]
     return lines
 
@@ -468,8 +439,6 @@ def fallen(result, recorded):
         problems["prediction ratio"] = f"{ratio:.2f}, was {was:.2f}"
     if (os.cpu_count() or 1) > 1 and result["workers_ratio"] > MAX_WORKERS_RATIO:
         problems["two workers to one"] = f"{result['workers_ratio']:.2f}"
-    if result["dense_ratio"] > MAX_DENSE_RATIO:
-        problems["dense to scikit-learn"] = f"{result['dense_ratio']:.2f}"
     return problems
 
 
