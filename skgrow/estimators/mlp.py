@@ -60,7 +60,9 @@ class GrowingMLPClassifier(
     learning_rate_init : float, default=1e-3
         Of Adam, the same throughout.
     alpha : float, default=1e-4
-        Times half the squares of the weights, added to the loss.
+        L2 penalty: `alpha / 2` times the sum of the squared weights is added to the
+        mean loss of each batch. Biases are free. scikit-learn's `MLPClassifier` divides
+        it by the rows of a batch: its `alpha` is `batch_size` times this one.
     early_stopping : bool or "auto", default="auto"
         Whether to stop by rows held out. "auto" does above 1,000 rows. Training ends
         when their loss, else that of training, has not fallen for
@@ -216,7 +218,9 @@ class GrowingMLPRegressor(Parameters, FittedMixin, RegressorMixin, BaseEstimator
     learning_rate_init : float, default=1e-3
         Of Adam, the same throughout.
     alpha : float, default=1e-4
-        Times half the squares of the weights, added to the loss.
+        L2 penalty: `alpha / 2` times the sum of the squared weights is added to the
+        mean loss of each batch. Biases are free. scikit-learn's `MLPRegressor` divides
+        it by the rows of a batch: its `alpha` is `batch_size` times this one.
     early_stopping : bool or "auto", default="auto"
         Whether to stop by rows held out. "auto" does above 1,000 rows. Training ends
         when their loss, else that of training, has not fallen for

@@ -80,7 +80,8 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     learning_rate_init : float, default=0.004
         Highest learning rate of Adam's one-cycle schedule.
     alpha : float, default=0.0
-        Strength of the L2 penalty on the weights of the base branches.
+        L2 penalty: `alpha / 2` times the sum of the squared weights of the base
+        branches is added to the mean loss of each batch. Biases are free.
     early_stopping : bool or "auto", default="auto"
         Stop when the loss of held-out rows does not fall, and take the best weights.
         Replicas are judged by the rows that each leaves out; a single network by

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from skgrow.training.tensors import Workspace
+
 __all__ = ["TrainableBank"]
 
 
@@ -71,7 +73,7 @@ class TrainableBank:
         shapes = [array.shape for array in arrays]
         self._weights, self._biases, self._readout = _layers(self.parameters, shapes)
         self._slopes = _layers(self.parameters.grad, shapes)
-        self._memory = {}
+        self._workspace = Workspace(self.parameters)
 
     def logits(self, inputs):
         """Summed outputs of each replica, a Tensor `(n_replicas, n_outputs, rows)`.
@@ -137,12 +139,7 @@ class TrainableBank:
 
     def _room(self, name, layer, n_rows):
         """Memory `(branches, width, n_rows)` for what a layer says, kept under a name."""
-        branches, width = layer.shape[:2]
-        size = branches * width * n_rows
-        memory = self._memory.get(name)
-        if memory is None or len(memory) < size:
-            memory = self._memory[name] = self.parameters.new_empty(size)
-        return memory[:size].view(branches, width, n_rows)
+        return self._workspace.room(name, *layer.shape[:2], n_rows)
 
 
 def _layers(vector, shapes):

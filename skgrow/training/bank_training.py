@@ -11,6 +11,7 @@ from skgrow.networks.forward import CHUNK_ROWS, rows_at_once
 from skgrow.training.bank_gradient import TrainableBank
 from skgrow.training.bank_shrinkage import mean_loss, usable
 from skgrow.training.losses import CROSS_ENTROPY
+from skgrow.training.tensors import as_tensors
 
 TINY = 1e-30  # a batch may hold no row of a replica, or none that weighs anything
 
@@ -238,8 +239,8 @@ def _step(network, inputs_of, rows, batch, plan):
     share = batch_weight / batch_weight.sum(dim=1, keepdim=True).clip(min=TINY)
     slope = slope.unflatten(1, (n_replicas, -1)).mul_(share)
     network.backward(slope.transpose(0, 1).contiguous())
-    if plan.alpha:  # alpha times the sum of all squares
-        network.penalty_grad.add_(network.penalty, alpha=2 * plan.alpha)
+    if plan.alpha:  # alpha / 2 times the sum of all squares
+        network.penalty_grad.add_(network.penalty, alpha=plan.alpha)
     return (losses.view(n_replicas, -1) * batch_weight).sum(dim=1).mean()
 
 
@@ -328,9 +329,7 @@ def _to_device(data, device, dtype):
     y = data.y if data.y.dtype.kind == "i" else data.y.astype(dtype, copy=False)
     others = (a.astype(dtype, copy=False) for a in (data.X, weight, data.offset))
     X, weight, offset = others
-    # Copies read-only arrays (memory maps) and no others: torch must never share them.
-    arrays = (np.require(a, requirements="W") for a in (X, y, weight, offset))
-    return tuple(torch.as_tensor(array, device=device) for array in arrays)
+    return as_tensors((X, y, weight, offset), device)
 
 
 def _shares(data):

@@ -8,7 +8,10 @@ import numpy as np
 import torch
 
 from skgrow.networks.forward import row_chunks
-from skgrow.networks.perceptron import Layer, Perceptron, forward
+from skgrow.networks.perceptron import forward
+from skgrow.training.dense_gradient import TrainablePerceptron
+from skgrow.training.losses import CROSS_ENTROPY, SQUARED_OUTPUT_ERROR
+from skgrow.training.tensors import as_tensors
 
 __all__ = ["Rows", "mean_loss", "train_pass"]
 
@@ -32,9 +35,8 @@ class Rows:
 
     @classmethod
     def of(cls, X, y, weight, device):
-        """Copies of arrays: torch must never share memory maps."""
-        arrays = (X, y, np.asarray(weight, dtype=X.dtype))
-        return cls(*(torch.tensor(array, device=device) for array in arrays))
+        """Of arrays, which must not change while these rows are used."""
+        return cls(*as_tensors((X, y, np.asarray(weight, dtype=X.dtype)), device))
 
     def __len__(self):
         return len(self.y)
@@ -43,11 +45,14 @@ class Rows:
         """The given rows."""
         return Rows(self.X[rows], self.y[rows], self.weight[rows])
 
+    @property
+    def criterion(self):
+        """The loss: nats of a class, or half the squared errors."""
+        return CROSS_ENTROPY if self.y.ndim == 1 else SQUARED_OUTPUT_ERROR
+
     def losses(self, outputs):
-        """Loss of each row: nats of a class, or half the squared errors."""
-        if self.y.ndim == 1:
-            return torch.nn.functional.cross_entropy(outputs, self.y, reduction="none")
-        return (outputs - self.y).square().sum(dim=1) / 2
+        """Loss of each row."""
+        return self.criterion.of_tensors(outputs, self.y)
 
     def loss(self, outputs):
         """Weighted mean of the losses."""
@@ -57,79 +62,55 @@ class Rows:
 def train_pass(net, rows, generator, *, batch_size, learning_rate, alpha=0.0):
     """One pass of Adam over the rows; it goes on with the moments that `net` holds.
 
+    Parameters
+    ----------
+    net : Perceptron
+        It is not changed.
+    rows : Rows
+    generator : torch.Generator
+        Shuffles the rows.
+    batch_size : int
+    learning_rate : float
+    alpha : float, default=0.0
+        `alpha / 2` times the squares of the weights is added to the loss of a batch.
+
     Returns
     -------
     net : Perceptron
     loss : float
         Weighted mean over the batches, as they came.
     """
-    device = rows.X.device
-    tensors = net.tensors(device)
-    for layer in tensors:
-        for tensor in layer.values():
-            tensor.requires_grad_()
-    optimizer, masks = _adam(net, tensors, learning_rate), _masks(net, tensors)
-    total = mass = 0.0
-    order = torch.randperm(len(rows), generator=generator).to(device)
-    for index in order.split(batch_size):
-        batch = rows.take(index)
-        weight = float(batch.weight.sum())
-        if not weight:
-            continue
-        loss = batch.loss(forward(batch.X, tensors))
-        penalty = sum(layer["weight"].square().sum() for layer in tensors) * alpha / 2
-        optimizer.zero_grad(set_to_none=True)
-        (loss + penalty).backward()
-        for sparse, mask in masks:
-            sparse.grad *= mask
-        optimizer.step()
-        _keep_slopes(tensors)
-        total, mass = total + weight * float(loss.detach()), mass + weight
-    return _trained(net, tensors, optimizer), total / mass
+    network = TrainablePerceptron(net, rows.X.device)
+    optimizer = network.adam(learning_rate)
+    losses, weights = [], []
+    for index, y, weight, share in _batches(rows, generator, batch_size):
+        outputs = network.logits(rows.X.index_select(0, index).T)
+        of_rows, slope = rows.criterion.slope_by_class(outputs, y)
+        network.backward(slope.mul_(share))
+        network.step(optimizer, alpha)
+        losses.append(of_rows)
+        weights.append(weight)
+    # Together, for a GPU would be waited for after each step.
+    losses, weights = torch.cat(losses).double(), torch.cat(weights).double()
+    return network.trained(), float(losses @ weights / weights.sum())
 
 
-def _adam(net, tensors, learning_rate):
-    parameters = [t for layer in tensors for t in layer.values()]
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate)
-    for layer, found in zip(net.layers, tensors, strict=True):
-        for name, tensor in found.items():
-            planes = getattr(layer, name)
-            first, second = (torch.tensor(p, device=tensor.device) for p in planes[1:])
-            step = torch.tensor(float(layer.n_steps), dtype=torch.float32)
-            optimizer.state[tensor] = {
-                "step": step, "exp_avg": first, "exp_avg_sq": second
-            }  # fmt: skip
-    return optimizer
+def _batches(rows, generator, batch_size):
+    """Row indices, targets, weights and shares of the weight, of each shuffled batch.
 
-
-def _masks(net, tensors):
-    """Weights of layers that lack some, and which they have."""
-    return [
-        (found["weight"], torch.tensor(layer.mask, device=found["weight"].device))
-        for layer, found in zip(net.layers, tensors, strict=True)
-        if layer.mask is not None
-    ]
-
-
-def _keep_slopes(tensors):
-    """Slopes stay between a ReLU's and that of its mirror image."""
-    with torch.no_grad():
-        for layer in tensors:
-            if "slope" in layer:
-                layer["slope"].clamp_(0, 2)
-
-
-def _trained(net, tensors, optimizer):
-    layers = []
-    for layer, found in zip(net.layers, tensors, strict=True):
-        arrays = {}
-        for name, tensor in found.items():
-            state = optimizer.state[tensor]
-            planes = (tensor.detach(), state["exp_avg"], state["exp_avg_sq"])
-            arrays[name] = torch.stack(planes).cpu().numpy()
-        steps = int(optimizer.state[found["weight"]]["step"])
-        layers.append(Layer(**arrays, n_steps=steps, mask=layer.mask))
-    return Perceptron(tuple(layers))
+    Those whose rows weigh nothing are left out.
+    """
+    n_rows = len(rows)
+    order = torch.randperm(n_rows, generator=generator).to(rows.X.device)
+    y, weight = rows.y[order], rows.weight[order]
+    size = min(batch_size, n_rows)
+    padded = torch.nn.functional.pad(weight, (0, -n_rows % size))
+    masses = padded.view(-1, size).sum(dim=1)
+    share = weight / masses.repeat_interleave(size)[:n_rows]
+    parts = (vector.split(size) for vector in (order, y, weight, share))
+    for mass, *batch in zip(masses.tolist(), *parts, strict=True):
+        if mass:
+            yield batch
 
 
 def mean_loss(net, rows):

@@ -16,8 +16,10 @@ __all__ = [
     "CROSS_ENTROPY",
     "CrossEntropy",
     "SQUARED_ERROR",
+    "SQUARED_OUTPUT_ERROR",
     "Residual",
     "SquaredError",
+    "SquaredOutputError",
     "mean_and_error",
 ]
 
@@ -149,7 +151,7 @@ class CrossEntropy:
         log_proba = logits.log_softmax(dim=0)
         losses = -log_proba.gather(0, y[None])[0]
         slope = log_proba.exp_()
-        slope[y, torch.arange(len(y), device=y.device)] -= 1
+        slope.scatter_add_(0, y[None], slope.new_full((1, len(y)), -1))
         return losses, slope
 
     def score(self, logits, y, sample_weight):
@@ -212,6 +214,26 @@ class SquaredError:
 
 
 SQUARED_ERROR = SquaredError()
+
+
+@dataclass(frozen=True)
+class SquaredOutputError:
+    """Loss of a dense regressor: half the squared errors, an output for each target.
+
+    `y` has a column for each output.
+    """
+
+    def of_tensors(self, outputs, y):
+        """Loss of each row, of Tensors `(n_rows, n_outputs)`."""
+        return (outputs - y).square().sum(dim=1) / 2
+
+    def slope_by_class(self, outputs, y):
+        """As `CrossEntropy.slope_by_class`, with outputs `(n_outputs, n_rows)`."""
+        error = outputs - y.T
+        return error.square().sum(dim=0) / 2, error
+
+
+SQUARED_OUTPUT_ERROR = SquaredOutputError()
 
 
 def _of_two_classes(logits, y, share):

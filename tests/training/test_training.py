@@ -9,6 +9,8 @@ from scipy.optimize import approx_fprime
 from scipy.special import log_softmax
 
 from skgrow.networks.bank import BranchBank
+from skgrow.training import bank_training
+from skgrow.training.bank_gradient import TrainableBank
 from skgrow.training.bank_shrinkage import usable
 from skgrow.training.bank_training import TrainingData, TrainingPlan, train_bank
 
@@ -86,7 +88,7 @@ def test_first_step_follows_the_gradient():
     def objective(values):
         changed = unflat(bank, values)
         penalty = sum(np.square(weight).sum() for weight in changed.weights)
-        return mean_loss(changed, data) + plan.alpha * penalty
+        return mean_loss(changed, data) + plan.alpha / 2 * penalty
 
     gradient = approx_fprime(flat(bank), objective, 1e-7)
     trained, _ = train_bank(bank, data, plan)
@@ -177,9 +179,23 @@ def test_one_offset_row_stands_for_all():
 
 def test_penalty_shrinks_the_weights():
     free, _ = train_bank(fresh_bank(), blob_data(), PLAN)
-    held, _ = train_bank(fresh_bank(), blob_data(), replace(PLAN, alpha=0.01))
+    held, _ = train_bank(fresh_bank(), blob_data(), replace(PLAN, alpha=0.02))
     sizes = [sum(np.square(w).sum() for w in bank.weights) for bank in (free, held)]
     assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_the_penalty_is_half_alpha_times_the_squares():
+    # As of dense networks. Adam's first steps show the sign of the gradient only.
+    bank, data, gradients = fresh_bank(), blob_data(), []
+    network = TrainableBank(bank)
+    inputs_of = bank_training._Inputs(bank.regions, "cpu")
+    rows = bank_training._to_device(data, "cpu", bank.dtype)
+    for alpha in (0.0, 0.05):
+        batch, plan = torch.arange(50), replace(PLAN, alpha=alpha)
+        bank_training._step(network, inputs_of, rows, batch, plan)
+        gradients.append(network.penalty_grad.clone())
+    before, after = gradients
+    np.testing.assert_allclose(after - before, 0.05 * network.penalty, atol=1e-12)
 
 
 def test_report_hears_of_every_epoch():
