@@ -3,7 +3,7 @@
 import warnings
 
 import skgrow
-from skgrow.estimators.html_display import DisplayMixin
+from skgrow.estimators.fitted import FittedMixin
 
 project = "skgrow"
 author = "the skgrow developers"
@@ -43,7 +43,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
 }
 # The pictures of an estimator in the gallery link to the API pages beside it.
-DisplayMixin._doc_link_template = "../api/skgrow.{estimator_name}.html"
+FittedMixin._doc_link_template = "../api/skgrow.{estimator_name}.html"
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 NOT_OURS = {"add_note", "get_metadata_routing", "set_callbacks", "with_traceback"}

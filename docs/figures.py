@@ -57,10 +57,10 @@ def draw_mask():
     X, y = load_digits(return_X_y=True)
     nam = GrowingNAMClassifier(ImagePatches((1, 8, 8), 3, stride=5), random_state=0)
     nam.fit(X, y).grow(X, y, 30)
-    grown = nam._network.grown
+    grown = nam._state.network.grown
     number = int(np.argmax((grown.scale > 0.5) & (grown.bias > 0.2)))
     one = grown.take([number])
-    features = features_major(nam._scaler.transform(X))
+    features = features_major(nam._state.inputs.scaler.transform(X))
     with torch.inference_mode():
         output = FoldedBranches(one.bank, one.uses).outputs(features)[0].numpy()
     added = one.runner().contributions(features)[0].numpy()

@@ -5,7 +5,8 @@ from importlib.metadata import version
 from skgrow import policies
 from skgrow._stored import SKOPS_TYPES
 from skgrow.estimators.election import ElectionTransferClassifier
-from skgrow.estimators.mlp import GrowingMLPClassifier, GrowingMLPRegressor
+from skgrow.estimators.mlp import GrowingMLPClassifier
+from skgrow.estimators.mlp_regressor import GrowingMLPRegressor
 from skgrow.estimators.nam import GrowingNAMClassifier
 from skgrow.estimators.nam_regressor import GrowingNAMRegressor
 from skgrow.exceptions import (

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from skgrow.estimators.election import ElectionTransferClassifier
-from skgrow.estimators.mlp import GrowingMLPClassifier, GrowingMLPRegressor
+from skgrow.estimators.mlp import GrowingMLPClassifier
+from skgrow.estimators.mlp_regressor import GrowingMLPRegressor
 from skgrow.estimators.nam import GrowingNAMClassifier
 from skgrow.estimators.nam_regressor import GrowingNAMRegressor
+from skgrow.estimators.state import FittedState, History
+from skgrow.estimators.stored_state import pack, unpack
 from skgrow.files.codec import register
 from skgrow.files.soundness import check_model
 from skgrow.growth.inside.how import HOW
@@ -16,6 +19,7 @@ from skgrow.growth.reuse.mask_state import Masking
 from skgrow.growth.reuse.rounds import Progress
 from skgrow.growth.transfer.nominees import Nominees
 from skgrow.growth.transfer.vote_state import Counting
+from skgrow.inputs.encoder import InputEncoder
 from skgrow.inputs.regions import ImagePatches, Regions
 from skgrow.inputs.scaling import PixelScaler, QuantileScaler
 from skgrow.inputs.tables import Table
@@ -26,6 +30,7 @@ from skgrow.networks.grown import GrownBranches, Network
 from skgrow.networks.perceptron import Layer, Perceptron
 from skgrow.networks.surfaces import Surfaces
 from skgrow.networks.votes import Electorate, Tally
+from skgrow.training.targets import ClassTarget, NumberTarget
 
 __all__ = ["SKOPS_TYPES"]
 
@@ -41,9 +46,12 @@ PARTS = (
 # Of a growth that is under way, which checkpoints hold and models do not.
 UNDER_WAY = (Counting, Masking, Nominees, Progress)
 
-register([*PARTS, *UNDER_WAY], ESTIMATORS, [check_model])
+register([*PARTS, *UNDER_WAY], ESTIMATORS, [check_model], (pack, unpack))
+
+# Of the fitted state, which files hold by its parts.
+STATE = (ClassTarget, FittedState, History, InputEncoder, NumberTarget)
 
 # For `skops.io.load(file, trusted=skgrow.SKOPS_TYPES)`.
 SKOPS_TYPES = sorted(
-    f"{cls.__module__}.{cls.__qualname__}" for cls in (*PARTS, *ESTIMATORS)
+    f"{cls.__module__}.{cls.__qualname__}" for cls in (*PARTS, *STATE, *ESTIMATORS)
 )

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-
-import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    check_classification_targets,
-)
 from sklearn.utils.validation import check_is_fitted
 
-from skgrow.estimators.electing import ElectingMixin
-from skgrow.estimators.predicting import NetworkMixin, PredictingMixin
+from skgrow.estimators import facts, predictions
+from skgrow.estimators.constraints import ELECTION
+from skgrow.estimators.election_steps import (
+    admit,
+    begin,
+    count,
+    elect,
+    first_election,
+    stopping_rule,
+)
+from skgrow.estimators.fitted import FittedMixin
+from skgrow.estimators.reuse_steps import check_large_enough, with_unfinished
 from skgrow.inputs.checks import (
+    check_classes,
     check_device,
     check_n_branches,
     check_partial_class_weight,
 )
+from skgrow.inputs.labelled_rows import labelled_rows
 from skgrow.inputs.reading import read, read_first
-from skgrow.inputs.regions import ImagePatches
 from skgrow.runtime.surroundings import changes
+from skgrow.training.targets import ClassTarget
 
 __all__ = ["ElectionTransferClassifier"]
 
 
-class ElectionTransferClassifier(
-    ElectingMixin, NetworkMixin, PredictingMixin, ClassifierMixin, BaseEstimator
-):
+class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     """Branches trained on one task vote on another, with nothing trained.
 
     The branches of a fitted network are tried on the columns of a new task. One that
@@ -150,33 +152,7 @@ class ElectionTransferClassifier(
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's way
-        "source": "no_validation",
-        "regions": [
-            StrOptions({"auto", "features", "pairs"}),
-            ImagePatches,
-            "array-like",
-        ],
-        "n_branches": [Interval(Integral, 0, None, closed="left")],
-        "use_grown": ["boolean"],
-        "standardise": [StrOptions({"pooled", "class", "vote"})],
-        "new_classes": [StrOptions({"error", "add"})],
-        "matching": [StrOptions({"both", "clusters", "exhaustive"})],
-        "round_size": [Interval(Integral, 1, None, closed="left")],
-        "delta": [Interval(Real, 0, 1, closed="neither")],
-        "search_regions": [Interval(Integral, 1, None, closed="left")],
-        "search_rows": [Interval(Integral, 1, None, closed="left")],
-        "n_verified": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_rounds_no_change": [Interval(Integral, 1, None, closed="left")],
-        "max_time": [Interval(Real, 0, None, closed="neither"), None],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-        "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
-        "device": [str],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: dict = ELECTION
 
     def __init__(
         self,
@@ -237,6 +213,15 @@ class ElectionTransferClassifier(
                 setattr(cloned, name, clone(vars(self)[name], safe=False))
         return cloned
 
+    decision_function = predictions.decision_function
+    predict_log_proba = predictions.predict_log_proba
+    predict_proba = predictions.predict_proba
+    predict = predictions.predict_classes
+
+    classes_ = facts.classes_
+    grown_branches_ = facts.grown_branches_
+    n_branches_ = facts.n_branches_
+
     @_fit_context(prefer_skip_nested_validation=True)
     @changes
     def fit(self, X, y, sample_weight=None):
@@ -268,11 +253,11 @@ class ElectionTransferClassifier(
         GrowthStoppedWarning
             If fewer than `n_branches` were elected; the message says why.
         """
-        X, y = read_first(self, X, y, sample_weight)
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-        self._forget()
-        self._first_election(X, y, sample_weight)
+        X, y, table = read_first(self, X, y, sample_weight)
+        target = ClassTarget.of(y)
+        rows = labelled_rows(target, X, y, sample_weight, self.class_weight)
+        self._state = begin(self, table, target, rows)
+        self._state = first_election(self, self._state, rows)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -300,21 +285,26 @@ class ElectionTransferClassifier(
         """
         check_partial_class_weight(self.class_weight)
         check_device(self.device)
-        fresh = _check_partial_fit_first_call(self, classes)
-        if fresh:
-            X, y = read_first(self, X, y, sample_weight, self.classes_)
-            self._forget()
-            self._first_election(X, y, sample_weight)
+        if not self._is_fitted:
+            classes = check_classes(classes, None)
+            X, y, table = read_first(self, X, y, sample_weight, classes)
+            target = ClassTarget(classes)
+            rows = labelled_rows(target, X, y, sample_weight, self.class_weight)
+            self._state = begin(self, table, target, rows)
+            self._state = first_election(self, self._state, rows)
             return self
-        X, y = read(self, X, y)
-        added = self._admit(y)
-        X, y, weight = self._encode(X, y, sample_weight)
+        check_classes(classes, self.classes_)
+        X, y = read(self, self._state.inputs, X, y)
+        self._state, added = admit(self._state, y, self.new_classes)
+        target = self._state.target
+        rows = labelled_rows(target, X, y, sample_weight, self.class_weight)
         if len(added):
-            self._check_large_enough(y, "X")
-            share = self.n_branches_ / (len(self.classes_) - len(added))
-            self._elect(X, y, weight, round(share) * len(added), added)
+            check_large_enough(self, target, rows.y, stopping_rule(self), "X")
+            share = self.n_branches_ / (target.n_outputs - len(added))
+            n_branches = round(share) * len(added)
+            self._state = elect(self, self._state, rows, n_branches, added)
         else:
-            self._count(X, y, weight)
+            self._state = count(self, self._state, rows)
         return self
 
     @changes
@@ -358,16 +348,14 @@ class ElectionTransferClassifier(
         self._validate_params()
         check_device(self.device)
         n_branches = check_n_branches(n_branches)
-        X, y = read(self, X_sel, y_sel)
-        added = self._admit(y) if n_branches else ()
-        X, y, weight = self._encode(X, y, sample_weight)
+        state, added = self._state, ()
+        X, y = read(self, state.inputs, X_sel, y_sel)
         if n_branches:
-            self._check_large_enough(y, "X_sel")
-            self._elect(X, y, weight, n_branches, added, checkpoint)
-            self._sign_unfinished()
+            state, added = admit(state, y, self.new_classes)
+        rows = labelled_rows(state.target, X, y, sample_weight, self.class_weight)
+        if n_branches:
+            check_large_enough(self, state.target, rows.y, stopping_rule(self), "X_sel")
+            self._state = state
+            self._state = elect(self, state, rows, n_branches, added, checkpoint)
+            self._state = with_unfinished(self)
         return self
-
-    @property
-    def n_parameters_(self):
-        """Numbers fitted: the temperature, once somebody votes."""
-        return int(self.n_branches_ > 0)

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    check_classification_targets,
-)
 
-from skgrow.estimators.nam_verbs import CONSTRAINTS, NAMMixin
-from skgrow.estimators.predicting import NetworkMixin, PredictingMixin
-from skgrow.inputs.checks import check_partial_class_weight
-from skgrow.inputs.reading import read, read_first
+from skgrow.estimators import additive_verbs, explaining, facts, predictions
+from skgrow.estimators.additive_verbs import first_pass, next_pass
+from skgrow.estimators.constraints import ADDITIVE
+from skgrow.estimators.fitted import FittedMixin
+from skgrow.inputs.checks import check_classes, check_partial_class_weight
 from skgrow.runtime.surroundings import changes
+from skgrow.training.targets import ClassTarget
 
 __all__ = ["GrowingNAMClassifier"]
 
 
-class GrowingNAMClassifier(
-    NAMMixin, NetworkMixin, PredictingMixin, ClassifierMixin, BaseEstimator
-):
+class GrowingNAMClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     """Neural additive model that grows by using its trained branches again.
 
     The network is a sum of small MLP branches, each on a few input columns, formula
@@ -195,7 +190,7 @@ class GrowingNAMClassifier(
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's way
-        **CONSTRAINTS,
+        **ADDITIVE,
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
@@ -262,6 +257,33 @@ class GrowingNAMClassifier(
         self.device = device
         self.verbose = verbose
 
+    fit = additive_verbs.fit
+    grow = additive_verbs.grow
+    decision_function = predictions.decision_function
+    predict_log_proba = predictions.predict_log_proba
+    predict_proba = predictions.predict_proba
+    predict = predictions.predict_classes
+    eval_terms = explaining.eval_terms
+    explain_global = explaining.explain_global
+    explain_local = explaining.explain_local
+    remove_terms = explaining.remove_terms
+    term_importances = explaining.term_importances
+
+    bank_ = facts.bank_
+    classes_ = facts.classes_
+    grown_branches_ = facts.grown_branches_
+    loss_curve_ = facts.loss_curve_
+    n_branches_ = facts.n_branches_
+    n_iter_ = facts.n_iter_
+    term_features_ = explaining.term_features_
+    term_names_ = explaining.term_names_
+    validation_curve_ = facts.validation_curve_
+
+    @property
+    def intercept_(self):
+        """Logits of the classes without any term, `(n_classes,)`."""
+        return self._fitted().network.intercept
+
     @_fit_context(prefer_skip_nested_validation=True)
     @changes
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -288,18 +310,17 @@ class GrowingNAMClassifier(
             As `fit`, and for labels that are not in `classes`.
         """
         check_partial_class_weight(self.class_weight)
-        fresh = _check_partial_fit_first_call(self, classes)
-        if fresh:
-            X, y = read_first(self, X, y, sample_weight, self.classes_)
-        else:
-            X, y = read(self, X, y)
-        return self._one_pass(X, y, sample_weight, fresh)
+        if self._is_fitted:
+            check_classes(classes, self.classes_)
+            self._state = next_pass(self, X, y, sample_weight)
+            return self
+        classes = check_classes(classes, None)
+
+        def learn(y, sample_weight):
+            return ClassTarget(classes)
+
+        self._state = first_pass(self, X, y, sample_weight, learn, classes)
+        return self
 
     def _learn_target(self, y, sample_weight):
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-
-    @property
-    def intercept_(self):
-        """Logits of the classes without any term, `(n_classes,)`."""
-        return self._fitted("_network").intercept
+        return ClassTarget.of(y)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 
-from skgrow.estimators.nam_verbs import CONSTRAINTS, NAMMixin
-from skgrow.estimators.predicting import NetworkMixin
-from skgrow.inputs.checks import check_weights
-from skgrow.inputs.reading import read, read_first
-from skgrow.inputs.target import scaled_target, target_scale
-from skgrow.runtime.surroundings import changes, reads
-from skgrow.training.losses import SQUARED_ERROR
+from skgrow.estimators import additive_verbs, explaining, facts, predictions
+from skgrow.estimators.additive_verbs import first_pass, next_pass
+from skgrow.estimators.constraints import ADDITIVE
+from skgrow.estimators.fitted import FittedMixin
+from skgrow.runtime.surroundings import changes
+from skgrow.training.targets import NumberTarget
 
 __all__ = ["GrowingNAMRegressor"]
 
-DIRECTIONS = np.array(["down", "up"])
 
-
-class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator):
+class GrowingNAMRegressor(FittedMixin, RegressorMixin, BaseEstimator):
     """Neural additive model for numbers, which grows by using its branches again.
 
     As `GrowingNAMClassifier`, with the squared error. The network has two outputs, "down"
@@ -152,7 +148,7 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
     True
     """
 
-    _parameter_constraints: dict = CONSTRAINTS
+    _parameter_constraints: dict = ADDITIVE
 
     def __init__(
         self,
@@ -215,6 +211,30 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         self.device = device
         self.verbose = verbose
 
+    fit = additive_verbs.fit
+    grow = additive_verbs.grow
+    predict = predictions.predict_numbers
+    eval_terms = explaining.eval_terms
+    explain_global = explaining.explain_global
+    explain_local = explaining.explain_local
+    remove_terms = explaining.remove_terms
+    term_importances = explaining.term_importances
+
+    bank_ = facts.bank_
+    grown_branches_ = facts.grown_branches_
+    loss_curve_ = facts.loss_curve_
+    n_branches_ = facts.n_branches_
+    n_iter_ = facts.n_iter_
+    term_features_ = explaining.term_features_
+    term_names_ = explaining.term_names_
+    validation_curve_ = facts.validation_curve_
+
+    @property
+    def intercept_(self):
+        """Prediction without any term, in units of the target."""
+        state = self._fitted()
+        return state.target.level(state.network.intercept)
+
     @_fit_context(prefer_skip_nested_validation=True)
     @changes
     def partial_fit(self, X, y, sample_weight=None):
@@ -241,84 +261,11 @@ class GrowingNAMRegressor(NAMMixin, NetworkMixin, RegressorMixin, BaseEstimator)
         ValueError
             As `fit`.
         """
-        fresh = "_network" not in vars(self)
-        if fresh:
-            X, y = read_first(self, X, y, sample_weight)
-            self._learn_target(y, sample_weight)
+        if self._is_fitted:
+            self._state = next_pass(self, X, y, sample_weight)
         else:
-            X, y = read(self, X, y)
-            self._update_target(y, sample_weight)
-        return self._one_pass(X, y, sample_weight, fresh)
-
-    @reads
-    def predict(self, X):
-        """Predicted numbers.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            In units of the target.
-        """
-        logits = self._logits(X)
-        return self._target[0] + self._as_told(logits)
-
-    @property
-    @reads
-    def intercept_(self):
-        """Prediction without any term, in units of the target."""
-        mean, _ = self._fitted("_target")
-        return float(mean + self._as_told(self._network.intercept))
+            self._state = first_pass(self, X, y, sample_weight, self._learn_target)
+        return self
 
     def _learn_target(self, y, sample_weight):
-        """Mean and standard deviation of the target: losses are in units of these."""
-        self._target = target_scale(y, sample_weight)
-
-    def _update_target(self, y, sample_weight):
-        """A deviation, where the target was constant so far."""
-        self._target = target_scale(y, sample_weight, self._target)
-
-    def _encode(self, X, y, sample_weight):
-        """Inputs, scaled targets and weights; rows of weight 0 are gone."""
-        weight = check_weights(sample_weight, None, X, y)
-        used = weight > 0
-        if not used.all():
-            X, y, weight = X[used], y[used], weight[used]
-        return X, scaled_target(y, self._target, X.dtype), weight
-
-    def _check_varied(self, y):
-        """A constant target is learned too, but not from a single row."""
-        if len(y) < 2:
-            raise ValueError(
-                f"n_samples={len(y)} with a positive weight is too few; give at least 2."
-            )
-
-    def _smallest_share(self, y):
-        return 0.5  # of the rows above and below their predictions, about
-
-    def _first_intercept(self, y, weight):
-        return np.zeros(2)
-
-    def _as_told(self, scores):
-        return (scores[..., 1] - scores[..., 0]) * self._target[1]
-
-    def _by_class(self, contribution):
-        return float(contribution)
-
-    def _level(self):
-        return self.intercept_
-
-    @property
-    def _loss(self):
-        return SQUARED_ERROR
-
-    @property
-    def _n_outputs(self):
-        return len(DIRECTIONS)
-
-    @property
-    def _output_names(self):
-        return DIRECTIONS
+        return NumberTarget.of(y, sample_weight, n_outputs=2)

@@ -6,7 +6,7 @@ import numpy as np
 
 from skgrow.explain.terms import terms_of
 from skgrow.networks.forward import features_major, row_chunks
-from skgrow.networks.grown import ROWS_PER_CHUNK
+from skgrow.networks.row_scores import ROWS_PER_CHUNK
 
 __all__ = ["term_chunks"]
 

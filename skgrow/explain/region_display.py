@@ -70,7 +70,7 @@ class RegionDisplay:
             raise ValueError(
                 f"RegionDisplay draws networks of ImagePatches; regions={patches!r}."
             )
-        uses = estimator._network.grown.uses
+        uses = estimator._state.network.grown.uses
         columns = uses.columns
         if target is not None:
             classes = estimator.classes_.tolist()

@@ -14,7 +14,7 @@ import numpy as np
 from skgrow.networks.curves import knots_of
 from skgrow.networks.forward import row_chunks
 
-__all__ = ["Axis", "axes_of", "columns_needed", "purified", "term_blocks"]
+__all__ = ["Axis", "axes_of", "columns_needed", "described", "purified", "term_blocks"]
 
 GRID_ROWS = 2**15  # points of a grid that are computed at a time
 # Categories that stand for all that are not shown, in means over the column: a pair of
@@ -212,3 +212,39 @@ def _pure(parts, weights, is_kept):
         pure -= first[:, None]
         pure -= second[None] - mean
     return pure, (first, second), mean
+
+
+def described(term, shape, axes, curves, contribution):
+    """What is told of a term beside its name, a dict, see `explain_global`.
+
+    Parameters
+    ----------
+    term : tuple of int
+    shape : ndarray of shape (n_points, ...) or (n_first, n_second, ...)
+    axes : dict of Axis
+    curves : Curves or None
+    contribution : callable
+        Makes contributions of scores by class.
+    """
+    own = [axes[j] for j in term]
+    return {
+        "kinds": tuple(axis.kind for axis in own),
+        "values": [axis.labels for axis in own],
+        "n_values": tuple(axis.n_values for axis in own),
+        "weights": [axis.weight[axis.shown] for axis in own],
+        "contribution": shape[np.ix_(*(axis.shown for axis in own))],
+        "error": _error(term, axes, curves, contribution),
+    }
+
+
+def _error(term, axes, curves, contribution):
+    """Of a curve on its grid, from replicas; None where there is none."""
+    if curves is None or len(term) > 1:
+        return None
+    if np.isnan(curves.error[curves.points(term[0])]).all():
+        return None
+    axis = axes[term[0]]
+    error = curves.error_at(term[0], axis.points[axis.shown])
+    if error.shape[1] > 2:
+        return error
+    return np.abs(contribution(error * np.array([-1, 1])))  # of the difference

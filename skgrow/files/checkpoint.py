@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from skgrow.exceptions import ModelFileError
-from skgrow.files.codec import STATE as FITTED
+from skgrow.files.codec import packed
 from skgrow.files.declared import Facts, Record, Whole, check_fields
 from skgrow.files.persistence import digest, read, write
 from skgrow.files.soundness import check_progress
-from skgrow.inputs.splits import stratified_split
 
 __all__ = ["Checkpoint", "fitted_state"]
 
 # Parameters that change how long growth takes, not what it finds.
 FREE = {"device", "max_time", "n_jobs", "verbose"}
-STATE = ("_network", "_clusters", "growth_history_")
 # What stands behind the model in the file.
 REST = {"call": Facts(), "n_before": Whole(), "progress": Record(("Progress",))}
 
@@ -35,9 +34,11 @@ class Checkpoint:
         Branches asked for.
     targets : ndarray of int64 or None
         Classes that may get them.
+    n_held_out : int
+        Rows that are held out.
     """
 
-    def __init__(self, path, model, rows, n_branches, targets):
+    def __init__(self, path, model, rows, n_branches, targets, n_held_out):
         self.path = Path(path)
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"{self.path.parent} is no folder; make it first.")
@@ -54,15 +55,18 @@ class Checkpoint:
             "n_branches": n_branches,
             "new classes": digest(targets),
         }
-        self.n_before, self.y = model.n_branches_, rows[1]
+        self.n_before, self.n_rows = model.n_branches_, len(rows[1])
+        self.n_held_out = n_held_out
         # Of the call that this model is the unfinished work of, if it is.
-        self.unfinished = vars(model).get("_unfinished")
+        self.unfinished = model._state.unfinished
 
     def resume(self, model):
-        """Bring a model to where the file stands, if there is one.
+        """Where the file stands, if there is one.
 
         Returns
         -------
+        state : FittedState
+            Of the model, with network, clusters and rounds of the file.
         progress : Progress or None
             Without selection rows.
 
@@ -74,15 +78,15 @@ class Checkpoint:
             If it was written by another call.
         """
         if not self.path.exists():
-            return None
+            return model._state, None
         stored, call, n_before, progress = self._parts()
         self._check(call)
         self._check_fits(stored, n_before, progress, model)
-        for name in STATE:
-            if name in vars(stored):
-                setattr(model, name, getattr(stored, name))
-        self.n_before = n_before
-        return progress
+        self.n_before, own, found = n_before, model._state, stored._state
+        history = replace(own.history, growth=found.history.growth)
+        clusters = own.clusters if found.clusters is None else found.clusters
+        state = replace(own, network=found.network, clusters=clusters, history=history)
+        return state, progress
 
     def write(self, model, progress):
         """Write a model after a round; the former file stays until that is done."""
@@ -104,23 +108,18 @@ class Checkpoint:
 
     def _check_fits(self, stored, n_before, progress, model):
         """That a forged file does not put into the model what it cannot go on with."""
-        same = type(stored) is type(model) and all(
-            getattr(stored, name) == getattr(model, name)
-            for name in ("n_features_in_", "_n_outputs", "_dtype")
-        )
+        same = type(stored) is type(model) and _shape(stored) == _shape(model)
         if not same:
             raise self._unusable("its model is another one.")
-        grown = [record.get("n_branches") for record in stored.growth_history_]
+        grown = [r.get("n_branches") for r in stored._state.history.growth]
         if n_before > max((n for n in grown if isinstance(n, int)), default=0):
             raise self._unusable(f"no round began with {n_before} branches.")
         try:
-            check_progress(progress, stored, len(self.y))
+            check_progress(progress, stored, self.n_rows)
         except ModelFileError as error:
             raise self._unusable(error) from error
-        share = model._held_out_share(len(self.y))
-        n_held_out = len(stratified_split(self.y, share, model._seed)[1])
-        if len(progress.best_losses) != n_held_out:
-            raise self._unusable(f"its losses are not those of {n_held_out} rows.")
+        if len(progress.best_losses) != self.n_held_out:
+            raise self._unusable(f"its losses are not those of {self.n_held_out} rows.")
 
     def _unusable(self, problem):
         return ModelFileError(
@@ -142,9 +141,15 @@ class Checkpoint:
             )
 
 
+def _shape(model):
+    """What two states of one model have in common."""
+    state = model._state
+    return model.n_features_in_, state.target.n_outputs, state.inputs.dtype
+
+
 def fitted_state(model):
     """Digest of all that a model has learned: parts that a file holds, less the time."""
-    state = {name: vars(model)[name] for name in FITTED if name in vars(model)}
+    state = packed(model)
     # What growth did, not how long it took.
-    rounds = [{**record, "seconds": None} for record in model.growth_history_]
+    rounds = [{**record, "seconds": None} for record in state["growth_history_"]]
     return digest(type(model).__name__, {**state, "growth_history_": rounds})

@@ -18,10 +18,11 @@ from skgrow.exceptions import ModelFileError
 from skgrow.files.declared import check_fields
 from skgrow.files.schema import FIELDS, FITTED, RANDOM_STATE
 
-__all__ = ["ESTIMATORS", "RECORDS", "Budget", "Reader", "Writer", "register"]
+__all__ = ["ESTIMATORS", "RECORDS", "Budget", "Reader", "Writer", "packed", "register"]
 
 # What may be loaded, by name; classes are told to the codec, which imports none.
 RECORDS, ESTIMATORS, CHECKS = {}, {}, []
+PACKING = {}  # how the fitted state of an estimator becomes fields, and back
 STATE = tuple(FITTED)
 PLAIN = (type(None), bool, int, str)
 SHARED = {"array", "bits", "strings", "record", "estimator", "frozen", "random_state"}
@@ -32,7 +33,7 @@ LEAST_BUDGET, BYTES_PER_BYTE = 2**26, 32
 NODE_BYTES, OBJECT_BYTES = 64, 4096  # of one value, and of an estimator or random state
 
 
-def register(records=(), estimators=(), checks=()):
+def register(records=(), estimators=(), checks=(), packing=()):
     """Let classes be written and read, under their names.
 
     Parameters
@@ -43,10 +44,20 @@ def register(records=(), estimators=(), checks=()):
     checks : iterable of callable
         Each is called as `check(estimator, budget)` with every estimator that was read,
         and raises ModelFileError where its parts do not make a model.
+    packing : tuple of callable
+        `pack(estimator)` gives the fields of its fitted state, a dict, and
+        `unpack(estimator, fields)` sets that state, all as `schema.FITTED` names them.
     """
     RECORDS.update({cls.__name__: cls for cls in records})
     ESTIMATORS.update({cls.__name__: cls for cls in estimators})
     CHECKS.extend(checks)
+    PACKING.update(zip(("pack", "unpack"), packing, strict=False))
+
+
+def packed(estimator):
+    """The fitted state of an estimator, a dict in the order of the schema."""
+    fields = PACKING["pack"](estimator)
+    return {name: fields[name] for name in STATE if name in fields}
 
 
 class Budget:
@@ -123,7 +134,7 @@ class Writer:
             return {"record": [name, parts]}
         if ESTIMATORS.get(name) is type(value):
             params = {k: self.node(v) for k, v in value.get_params(deep=False).items()}
-            state = {k: self.node(vars(value)[k]) for k in STATE if k in vars(value)}
+            state = {k: self.node(part) for k, part in packed(value).items()}
             return {"estimator": [name, params, state]}
         if isinstance(value, FrozenEstimator):
             return {"frozen": self.node(value.estimator)}
@@ -253,7 +264,7 @@ class Reader:
         estimator = ESTIMATORS[name](**params)
         state = {key: self.node(value) for key, value in state.items()}
         check_fields(name, state, FITTED)
-        vars(estimator).update(state)
+        PACKING["unpack"](estimator, state)
         if "_network" in state:  # a source need not be fitted any more
             for check in CHECKS:
                 check(estimator, self.budget)

@@ -163,7 +163,7 @@ def _parts(arrays, trees, n_bytes):
         reader = Reader(arrays, Budget(n_bytes))
         parts = [reader.node(tree) for tree in json.loads(trees)]
         name = type(parts[0]).__name__
-        if name not in ESTIMATORS or "_network" not in vars(parts[0]):
+        if name not in ESTIMATORS or "_state" not in vars(parts[0]):
             raise ModelFileError(f"a {name} is no fitted model.")
     except ModelFileError:
         raise

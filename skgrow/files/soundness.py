@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -14,26 +13,12 @@ from skgrow.growth.reuse.mask_state import Masking
 from skgrow.growth.transfer.vote_state import Counting
 from skgrow.inputs.scaling import PixelScaler
 from skgrow.networks.forward import BRANCHES_PER_CHUNK
-from skgrow.networks.grown import Network
 from skgrow.networks.perceptron import Perceptron
 from skgrow.networks.votes import Electorate
 
 __all__ = ["check_model", "check_progress"]
 
 ROW_BYTES = 32  # of each column of the row that is tried: read, scaled, turned
-COMMON = {"n_features_in_", "growth_history_", "_network", "_scaler", "_seed"}
-CURVES = {"loss_curve_", "validation_curve_", "n_iter_"}
-# What each estimator holds once it is fitted: its network, and the least fitted state.
-NEEDED = {
-    "GrowingNAMClassifier": (Network, COMMON | CURVES | {"classes_", "_regions"}),
-    "GrowingNAMRegressor": (Network, COMMON | CURVES | {"_target", "_regions"}),
-    "ElectionTransferClassifier": (
-        Electorate,
-        COMMON | {"classes_", "_regions", "_source_classes"},
-    ),
-    "GrowingMLPClassifier": (Perceptron, COMMON | CURVES | {"classes_"}),
-    "GrowingMLPRegressor": (Perceptron, COMMON | CURVES | {"_target"}),
-}
 
 
 def check_model(model, budget):
@@ -50,23 +35,16 @@ def check_model(model, budget):
     ModelFileError
         If a part is missing, or parts do not fit together.
     """
-    kind, needed = NEEDED[type(model).__name__]
-    lacking = sorted(needed - set(vars(model)))
-    if lacking:
-        raise ModelFileError(f"a {type(model).__name__} lacks {', '.join(lacking)}.")
-    if not isinstance(model._network, kind):
-        raise ModelFileError(
-            f"a {type(model).__name__} has a {type(model._network).__name__} as network."
-        )
+    state, n_outputs = model._state, model._state.target.n_outputs
     _check_columns(model)
     _check_outputs(model)
-    misfits = model._network.misfits(model.n_features_in_, model._n_outputs)
+    misfits = state.network.misfits(model.n_features_in_, n_outputs)
     if misfits:
         raise ModelFileError(
             f"the {' and '.join(misfits)} of the network do not fit to "
-            f"{model.n_features_in_} columns and {model._n_outputs} outputs."
+            f"{model.n_features_in_} columns and {n_outputs} outputs."
         )
-    if kind is not Perceptron:
+    if not isinstance(state.network, Perceptron):
         _check_growth(model)
     try:
         torch.device(model.device)
@@ -76,16 +54,17 @@ def check_model(model, budget):
 
 
 def _check_columns(model):
-    n_columns, parts = model.n_features_in_, vars(model)
-    if not model._scaler.fits(n_columns):
+    n_columns, inputs = model.n_features_in_, model._state.inputs
+    if not inputs.scaler.fits(n_columns):
         raise ModelFileError(f"the scaler is not one of {n_columns} columns.")
-    table = parts.get("_table")
+    table = inputs.table
     if table is not None and not table.fits(n_columns):
         raise ModelFileError("the columns and their categories do not fit together.")
     n_codes = 0 if table is None else table.n_codes
-    if np.any(getattr(model._scaler, "n_codes", 0) != n_codes):
+    scaled = 0 if isinstance(inputs.scaler, PixelScaler) else inputs.scaler.n_codes
+    if np.any(scaled != n_codes):
         raise ModelFileError("the scaler has not the categories of the table.")
-    names = parts.get("feature_names_in_")
+    names = vars(model).get("feature_names_in_")
     if names is not None and not (
         len(names) == n_columns and all(type(name) is str for name in names)
     ):
@@ -93,31 +72,30 @@ def _check_columns(model):
 
 
 def _check_outputs(model):
+    target = model._state.target
     if is_regressor(model):
-        target = model._target
-        if len(target) != 2 or target[1] < 0:
-            raise ModelFileError(f"{target} is no mean and scale of a target.")
+        if target.scale < 0:
+            raise ModelFileError(f"{target.scale} is no deviation of a target.")
         return
-    classes = model.classes_
+    classes = target.labels
     if len(classes) < 2 or not (classes[:-1] < classes[1:]).all():
         raise ModelFileError("the classes are not two or more, each once, ascending.")
 
 
 def _check_growth(model):
     """What `grow` reads: regions, clusters, replicas and the classes of a source."""
-    bank, parts = model._network.grown.bank, vars(model)
-    n_replicas = parts.get("_n_replicas", 1)
+    state = model._state
+    bank, n_replicas = state.network.grown.bank, state.n_replicas
     if n_replicas > max(bank.n_branches, 1):
         raise ModelFileError(f"{bank.n_branches} branches are no {n_replicas} replicas.")
-    if not model._regions.fits(model.n_features_in_, bank.regions.shape[1]):
+    if not state.regions.fits(model.n_features_in_, bank.regions.shape[1]):
         raise ModelFileError("the regions do not fit the columns and branches.")
-    clusters = parts.get("_clusters")
-    if clusters is not None and not clusters.fits(
+    if state.clusters is not None and not state.clusters.fits(
         bank.n_branches // n_replicas, bank.n_outputs, bank.regions.shape[1]
     ):
         raise ModelFileError("the clusters do not fit the branches.")
-    source_classes = parts.get("_source_classes")
-    if source_classes is not None and len(source_classes) != bank.n_outputs:
+    named = state.source_classes
+    if named is not None and len(named) != bank.n_outputs:
         raise ModelFileError("the classes of the source do not fit its branches.")
 
 
@@ -138,15 +116,16 @@ def check_progress(progress, model, n_rows):
     ModelFileError
         If the progress is not one of such a model on so many rows.
     """
-    standing, is_vote = progress.standing, isinstance(model._network, Electorate)
-    n_columns, n_outputs = model.n_features_in_, model._n_outputs
+    state, standing = model._state, progress.standing
+    is_vote = isinstance(state.network, Electorate)
+    n_columns, n_outputs = model.n_features_in_, state.target.n_outputs
     if not isinstance(standing, Counting if is_vote else Masking):
         raise ModelFileError(f"a {type(model).__name__} does not grow so.")
     for network in (standing.network, progress.best):
         if (
-            type(network) is not type(model._network)
+            type(network) is not type(state.network)
             or network.misfits(n_columns, n_outputs)
-            or network.grown.bank.dtype != model._dtype
+            or network.grown.bank.dtype != state.inputs.dtype
         ):
             raise ModelFileError("the networks of the growth are not those of the model.")
     tables = (standing.counts, standing.sums) if is_vote else (standing.logits,)
@@ -169,16 +148,16 @@ def _try(model, budget):
     """Predict one row: what the checks above have missed fails here, not later."""
     n_columns = model.n_features_in_
     budget.take(ROW_BYTES * n_columns)
-    scaler, table = model._scaler, vars(model).get("_table")
+    state, n_outputs = model._state, model._state.target.n_outputs
+    scaler, table, dtype = state.inputs.scaler, state.inputs.table, state.inputs.dtype
     middle = scaler.middle if isinstance(scaler, PixelScaler) else 0.0
     with np.errstate(all="ignore"):
-        row = np.full((1, n_columns), middle, dtype=model._dtype)
+        row = np.full((1, n_columns), middle, dtype=dtype)
         if table is not None:
-            row = _transformed(table).astype(model._dtype)
-        tried = copy(model)
-        tried._network = _affordable(model._network, model._n_outputs, budget)
-        scores = tried._scores(row, "cpu")
-    if scores.shape != (1, model._n_outputs) or not np.isfinite(scores).all():
+            row = _transformed(table).astype(dtype)
+        network = _affordable(state.network, n_outputs, budget)
+        scores = network.logits(row, scaler)
+    if scores.shape != (1, n_outputs) or not np.isfinite(scores).all():
         raise ModelFileError("it does not predict a finite number for each output.")
 
 

@@ -7,12 +7,14 @@ from numbers import Integral
 import numpy as np
 import torch
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight
 
 HUGE_WEIGHT = 1e15  # float32 would soon hold infinity instead, or 0 for its inverse
 FAINT_WEIGHT = 1e-20  # of the largest: no sum feels it, and float32 would soon hold 0
 
 __all__ = [
+    "check_classes",
     "check_device",
     "check_hidden_layers",
     "check_labels",
@@ -32,6 +34,33 @@ def check_device(device):
             'use device="cpu".'
         ) from error
     return device
+
+
+def check_classes(classes, known):
+    """All labels there will ever be, as `partial_fit` gets them.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,) or None
+    known : ndarray or None
+        Those of the first call; None at that call, which needs `classes`.
+
+    Returns
+    -------
+    classes : ndarray
+        Each once, ascending.
+    """
+    if known is None and classes is None:
+        raise ValueError("classes must be passed on the first call to partial_fit.")
+    if classes is None:
+        return known
+    classes = unique_labels(classes)
+    if known is not None and not np.array_equal(known, classes):
+        raise ValueError(
+            f"classes={classes.tolist()} are not those of the first call to partial_fit "
+            f"or fit, which were {known.tolist()}; pass these or none."
+        )
+    return classes
 
 
 def check_hidden_layers(sizes):

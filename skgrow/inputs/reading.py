@@ -12,11 +12,11 @@ from sklearn.utils.validation import validate_data
 from skgrow.inputs.checks import check_labels, check_weights
 from skgrow.inputs.frames import is_tabular, opened
 from skgrow.inputs.regions import ImagePatches
-from skgrow.inputs.scaling import PixelScaler, check_pixels
+from skgrow.inputs.scaling import check_pixels
 from skgrow.inputs.tables import Table, plain_numbers
 from skgrow.runtime.threads import make_threads_safe
 
-__all__ = ["DTYPES", "check_gaps", "is_for_pixels", "n_codes_of", "read", "read_first"]
+__all__ = ["DTYPES", "is_for_pixels", "read", "read_first"]
 
 DTYPES = [np.float64, np.float32]  # float32 stays float32, all else becomes float64
 FINITE = {"ensure_all_finite": "allow-nan"}
@@ -24,15 +24,14 @@ NO_LABELS = object()  # None may be what a user passes
 
 
 def read_first(estimator, X, y, sample_weight=None, classes=None):
-    """Checked inputs and labels of a first fit, which learns the table.
+    """Checked inputs and labels of a first fit, and the table that reads more of them.
 
     Labels and weights are checked before anything is learned from them.
 
     Parameters
     ----------
     estimator : estimator
-        Gets `n_features_in_`, `feature_names_in_` and `_table`, which is None where all
-        columns are numbers.
+        Gets `n_features_in_` and `feature_names_in_`.
     X : array-like or frame of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
     sample_weight : array-like of shape (n_samples,), default=None
@@ -44,10 +43,12 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
     X : ndarray of shape (n_samples, n_features)
         NaN where a value is missing.
     y : ndarray of shape (n_samples,)
+    table : Table or None
+        None where all columns are numbers.
     """
     make_threads_safe()
     X, y = opened(X), _numbers_of(estimator, _one_column(estimator, y))
-    estimator._table = None
+    table = None
     name, numeric = type(estimator).__name__, is_regressor(estimator)
     if is_tabular(X) and len(X) and X.shape[1]:
         validate_data(estimator, X, skip_check_array=True)
@@ -55,7 +56,7 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
         _check_before_learning(estimator, y, sample_weight, classes)
         table = Table.of(X)
         X = check_array(table.transform(X), estimator=name, input_name="X", **FINITE)
-        estimator._table = None if table.is_plain else table
+        table = None if table.is_plain else table
     else:
         X, y = validate_data(
             estimator, X, y, dtype=DTYPES, y_numeric=numeric, **FINITE
@@ -63,7 +64,7 @@ def read_first(estimator, X, y, sample_weight=None, classes=None):
         _check_before_learning(estimator, y, sample_weight, classes)
     if is_for_pixels(estimator):
         check_pixels(X)
-    return X, y
+    return X, y, table
 
 
 def is_for_pixels(estimator):
@@ -105,49 +106,35 @@ def _check_before_learning(estimator, y, sample_weight, classes):
     check_weights(sample_weight, getattr(estimator, "class_weight", None), y, y)
 
 
-def n_codes_of(estimator):
-    """Categories of each column of a fitted table, 0 for a column of numbers."""
-    table = vars(estimator).get("_table")
-    n_columns = estimator.n_features_in_
-    return np.zeros(n_columns, dtype=int) if table is None else table.n_codes
-
-
-def read(estimator, X, y=NO_LABELS, **checks):
+def read(estimator, encoder, X, y=NO_LABELS, **checks):
     """Inputs of a fitted model in its dtype, checked, with labels if there are any.
+
+    Parameters
+    ----------
+    estimator : estimator
+    encoder : InputEncoder
+        That of the fitted model.
+    X : array-like or frame of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,), optional
+    **checks
+        As scikit-learn's `validate_data` takes them.
 
     Raises
     ------
     ValueError
-        As scikit-learn's `validate_data`, if the model knows categories and `X` is no
-        frame, if `y` is None, and if the model's dtype cannot hold a value.
+        As `validate_data`, if the model knows categories and `X` is no frame, if pixels
+        are missing, if `y` is None, and if the model's dtype cannot hold a value.
     """
     if y is NO_LABELS:
-        return _converted(estimator, _checked(estimator, X, **checks))
+        return encoder.numbers(_checked(estimator, encoder, X, **checks))
     if y is None:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is "
             "None."
         )
     y = _numbers_of(estimator, _one_column(estimator, y))
-    X, y = _checked(estimator, X, y, **checks)
-    return _converted(estimator, X), y
-
-
-def _converted(estimator, X):
-    """Inputs in the dtype of the model, or ValueError if it cannot hold one of them."""
-    dtype = estimator._dtype
-    with np.errstate(over="ignore"):
-        found = X.astype(dtype, copy=False)
-    if found is X:
-        return X
-    lost = np.isinf(found) & np.isfinite(X)  # no infinity that was there before
-    if lost.any():
-        raise ValueError(
-            f"X holds {X[lost][0]:.3g}, a value too large for the {dtype} that this "
-            f"{type(estimator).__name__} was fitted in; check that value, or fit in "
-            "float64."
-        )
-    return found
+    X, y = _checked(estimator, encoder, X, y, **checks)
+    return encoder.numbers(X), y
 
 
 def _numbers_of(estimator, y):
@@ -167,47 +154,33 @@ def _numbers_of(estimator, y):
         ) from error
 
 
-def _checked(estimator, X, y=None, **checks):
-    """Checked inputs as the first fit has read them, with labels if there are any.
-
-    Raises
-    ------
-    ValueError
-        As scikit-learn's `validate_data`, if pixels are missing, and if the model knows
-        categories and `X` is an array of numbers.
-    """
+def _checked(estimator, encoder, X, y=None, **checks):
+    """Checked inputs as the first fit has read them, with labels if there are any."""
     make_threads_safe()
     X = opened(X)
     checks = {**FINITE, **checks, "estimator": estimator}
     labels = {} if y is None else {"y": y, "y_numeric": is_regressor(estimator)}
     if is_tabular(X) and len(X):
         validate_data(estimator, X, reset=False, skip_check_array=True)
-        table = vars(estimator).get("_table")
+        table = encoder.table
         found = plain_numbers(X) if table is None else table.transform(X)
         check = check_array if y is None else check_X_y
         result = check(found, **labels, **checks)
     else:
         checks.pop("estimator")
-        _check_no_categories(estimator, X)
+        _check_no_categories(estimator, encoder, X)
         result = validate_data(
             estimator, X, **labels, dtype=DTYPES, reset=False, **checks
         )
     if checks["ensure_all_finite"]:
-        check_gaps(estimator, result if y is None else result[0])
+        encoder.check_gaps(result if y is None else result[0])
     return result
 
 
-def _check_no_categories(estimator, X):
-    table = vars(estimator).get("_table")
-    if not (table is None or table.is_plain):
+def _check_no_categories(estimator, encoder, X):
+    if not (encoder.table is None or encoder.table.is_plain):
         raise ValueError(
             f"{type(estimator).__name__} was fitted on a table with categories; pass a "
             "frame with the same columns, or an array of objects, got a "
             f"{type(X).__name__} of numbers."
         )
-
-
-def check_gaps(estimator, X):
-    """Raise ValueError if a fitted model of pixels gets rows with gaps."""
-    if isinstance(vars(estimator).get("_scaler"), PixelScaler):
-        check_pixels(X)

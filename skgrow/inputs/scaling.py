@@ -41,9 +41,9 @@ class PixelScaler:
     middle: float
     spread: float
 
-    def cross_fitted(self, X, *_):
-        """As `transform`: pixels have no categories."""
-        return self.transform(X)
+    def cross_fitted(self, rows, fold):
+        """The scaled rows as they are: pixels have no categories."""
+        return rows.scaled
 
     def take(self, columns):
         """The map of some columns."""
@@ -130,8 +130,8 @@ class QuantileScaler:
                 )  # fmt: skip
         return replace(self, positions=positions)
 
-    def cross_fitted(self, X, y, sample_weight, fold):
-        """`transform`, each row by an order that its own fold had no part in.
+    def cross_fitted(self, rows, fold):
+        """Scaled rows, each by an order of categories that its own fold had no part in.
 
         Training on codes that contain the target of the row itself would be training on
         the target (target encoding, Micci-Barreca 2001, as scikit-learn's
@@ -139,23 +139,24 @@ class QuantileScaler:
 
         Parameters
         ----------
-        X : ndarray of shape (n_samples, n_features)
-        y : ndarray of shape (n_samples,)
-        sample_weight : ndarray of shape (n_samples,)
-        fold : ndarray of int of shape (n_samples,)
+        rows : LabelledRows
+            With `scaled` as `transform` gives it.
+        fold : ndarray of int of shape (n_rows,)
 
         Returns
         -------
-        scaled : ndarray of shape (n_samples, n_features)
+        scaled : ndarray of shape (n_rows, n_features)
+            That of the rows itself, where no column has categories.
         """
-        scaled = self.transform(X)
         if not len(self.categorical):
-            return scaled
+            return rows.scaled
+        scaled = rows.scaled.copy()
         for number in np.unique(fold):
             own, others = fold == number, fold != number
             if others.any():
-                other = self.with_order(X[others], y[others], sample_weight[others])
-                scaled[own] = other.ordered(X[own], scaled[own])
+                learned = (rows.X[others], rows.y[others], rows.weight[others])
+                order = self.with_order(*learned)
+                scaled[own] = order.ordered(rows.X[own], scaled[own])
         return scaled
 
     def ordered(self, X, out=None):

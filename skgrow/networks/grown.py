@@ -19,14 +19,12 @@ from skgrow.networks.forward import (
     Scratch,
     features_major,
     own_tensor,
-    row_chunks,
     rows_at_once,
 )
+from skgrow.networks.row_scores import ROWS_PER_CHUNK, scores_in_chunks
 from skgrow.networks.surfaces import Surfaces
 
 __all__ = ["GrownBranches", "GrownRunner", "Network"]
-
-ROWS_PER_CHUNK = 384  # rows scaled at a time when predicting: some MB of pixels
 
 
 @dataclass(frozen=True)
@@ -271,6 +269,23 @@ class Network:
         return [name for name, is_right in fits.items() if not is_right]
 
     @property
+    def dtype(self):
+        """What it computes in."""
+        return self.bank.dtype
+
+    @property
+    def n_parameters(self):
+        """Trained numbers: branches, curves, surfaces, two a grown branch, intercepts.
+
+        Intercepts that only count classes are not trained.
+        """
+        banks = {id(bank): bank for bank in (self.bank, self.grown.bank)}
+        trained = sum(bank.n_parameters for bank in banks.values())
+        trained += sum(part.n_parameters for part in self.shapes)
+        fixed = not self.shapes and not len(self.grown)
+        return trained + 2 * len(self.grown) + (0 if fixed else len(self.intercept))
+
+    @property
     def shapes(self):
         """Curves and surfaces, as far as there are any."""
         return [part for part in (self.curves, self.surfaces) if part is not None]
@@ -334,17 +349,22 @@ class Network:
 
     def logits(self, X, scaler, device="cpu", with_bank=True):
         """Logits of raw inputs `X` (n_samples, n_features), in chunks of rows."""
-        logits = np.empty((len(X), len(self.intercept)), dtype=self.bank.dtype)
         runners = [self.bank.runner(device)] if with_bank else []
         if len(self.grown):
             runners.append(self.grown.runner(device))
         n_rows = min(len(X), rows_at_once(ROWS_PER_CHUNK, X[:1].nbytes, device))
-        memory = np.empty((X.shape[1] + 1, n_rows), dtype=self.bank.dtype)
-        for rows in row_chunks(len(X), n_rows):
-            logits[rows] = self.intercept
+        memory = np.empty((X.shape[1] + 1, n_rows if runners else 0), dtype=self.dtype)
+
+        def score(X, scaled):
+            found = np.empty((len(X), len(self.intercept)), dtype=self.dtype)
+            found[:] = self.intercept
             for part in self.shapes:
-                logits[rows] += part.logits(X[rows])
-            features = features_major(scaler.transform(X[rows]), device, memory)
+                found += part.logits(X)
+            if runners:
+                features = features_major(scaled, device, memory)
             for runner in runners:
-                logits[rows] += runner.logits(features).T.cpu().numpy()
-        return logits
+                found += runner.logits(features).T.cpu().numpy()
+            return found
+
+        scaler = scaler if runners else None
+        return scores_in_chunks(score, X, scaler, len(self.intercept), self.dtype, device)

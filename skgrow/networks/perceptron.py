@@ -13,10 +13,11 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from skgrow.networks.forward import row_chunks
+from skgrow.networks.row_scores import scores_in_chunks
 
-__all__ = ["Layer", "Perceptron"]
+__all__ = ["Layer", "Perceptron", "in_deviations"]
 
+UNIFORM = np.sqrt(12)  # one over the deviation of a column that is uniform on [-0.5, 0.5]
 ARRAYS = ("weight", "bias", "slope", "gate")
 
 
@@ -202,15 +203,31 @@ class Perceptron:
             for ly in self.layers
         ]
 
-    def logits(self, X, device="cpu"):
-        """Outputs `(n_samples, n_outputs)` for scaled rows, chunk by chunk."""
+    def outputs(self, X, device="cpu"):
+        """Outputs `(n_samples, n_outputs)` for rows as `in_deviations` gives them."""
+        return self._in_chunks(X, None, device)
+
+    def logits(self, X, scaler, device="cpu"):
+        """Outputs `(n_samples, n_outputs)` for raw inputs, in chunks of rows."""
+        return self._in_chunks(X, scaler, device)
+
+    def _in_chunks(self, X, scaler, device):
         tensors = self.tensors(device)
-        found = np.empty((len(X), self.layers[-1].n_out), dtype=self.dtype)
-        with torch.inference_mode():
-            for rows in row_chunks(len(X)):
-                inputs = torch.tensor(X[rows], device=device)
-                found[rows] = forward(inputs, tensors).cpu().numpy()
-        return found
+
+        def score(X, scaled):
+            inputs = X if scaled is None else in_deviations(scaled)
+            with torch.inference_mode():
+                found = forward(torch.tensor(inputs, device=device), tensors)
+            return found.cpu().numpy()
+
+        n_outputs = self.layers[-1].n_out
+        return scores_in_chunks(score, X, scaler, n_outputs, self.dtype, device)
+
+
+def in_deviations(scaled):
+    """Rows scaled to [-0.5, 0.5] in standard deviations of a uniform column."""
+    # Another order in memory would be summed in another order, and round otherwise.
+    return np.ascontiguousarray(scaled) * scaled.dtype.type(UNIFORM)
 
 
 def random_units(n_out, n_in, random_state, dtype):

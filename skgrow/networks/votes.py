@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skgrow.networks.forward import features_major, row_chunks, rows_at_once
-from skgrow.networks.grown import ROWS_PER_CHUNK, GrownBranches
+from skgrow.networks.forward import features_major
+from skgrow.networks.grown import GrownBranches
+from skgrow.networks.row_scores import scores_in_chunks
 
 __all__ = ["Electorate", "Tally"]
 
@@ -162,21 +163,31 @@ class Electorate:
         return [name for name, is_right in fits.items() if not is_right]
 
     @property
+    def dtype(self):
+        """What it computes in."""
+        return self.grown.bank.dtype
+
+    @property
+    def n_parameters(self):
+        """Numbers fitted: the temperature, once a branch votes."""
+        return int(len(self.grown) > 0)
+
+    @property
     def n_multiply_adds(self):
         """Multiply-adds to predict one row."""
         return self.grown.n_multiply_adds
 
     def class_sums(self, X, scaler, device="cpu"):
         """Weighted votes `(n_samples, n_classes)` of raw inputs, in chunks of rows."""
-        sums = np.zeros((len(X), len(self.tally.total)), dtype=self.grown.bank.dtype)
-        if len(self.grown):
-            runner = self.grown.runner(device, sums.shape[1])
-            n_rows = rows_at_once(ROWS_PER_CHUNK, X[:1].nbytes, device)
-            for rows in row_chunks(len(X), n_rows):
-                features = features_major(scaler.transform(X[rows]), device)
-                counted = runner.logits(features)
-                sums[rows] = counted.T.cpu().numpy()
-        return sums
+        n_classes = len(self.tally.total)
+        if not len(self.grown):
+            return np.zeros((len(X), n_classes), dtype=self.dtype)
+        runner = self.grown.runner(device, n_classes)
+
+        def score(X, scaled):
+            return runner.logits(features_major(scaled, device)).T.cpu().numpy()
+
+        return scores_in_chunks(score, X, scaler, n_classes, self.dtype, device)
 
     @property
     def deviation(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from skgrow.inputs.labelled_rows import LabelledRows
 from skgrow.inputs.splits import folds_of
 
 __all__ = ["replica_inputs", "replica_shares"]
@@ -31,7 +32,7 @@ def replica_shares(n_rows, n_replicas, seed):
     return (fold[:, None] != np.arange(n_replicas)).astype(np.float32)
 
 
-def replica_inputs(scaler, X, y, sample_weight, shares, regions):
+def replica_inputs(scaler, rows, shares, regions):
     """Scaled rows in which each replica reads categories in an order of its own.
 
     The order comes from the rows that the replica is trained on, so that those it leaves
@@ -40,10 +41,8 @@ def replica_inputs(scaler, X, y, sample_weight, shares, regions):
     Parameters
     ----------
     scaler : QuantileScaler
-    X : ndarray of shape (n_rows, n_features)
-        Numbers and codes, NaN where missing.
-    y : ndarray of shape (n_rows,)
-    sample_weight : ndarray of shape (n_rows,)
+    rows : LabelledRows
+        With `scaled` as the scaler gives it.
     shares : ndarray of shape (n_rows, n_replicas)
     regions : ndarray of int64 of shape (n_branches, region_size)
         The branches of one replica after those of the other.
@@ -55,17 +54,18 @@ def replica_inputs(scaler, X, y, sample_weight, shares, regions):
     regions : ndarray of int64 of shape (n_branches, region_size)
         Columns of `scaled`.
     """
-    columns, n_replicas = scaler.categorical, shares.shape[1]
-    scaled = scaler.transform(X)
-    if not len(columns):
-        return scaled, regions
-    parts, places = [scaled], []
+    if not len(scaler.categorical):
+        return rows.scaled, regions
+    columns, n_columns, n_replicas = scaler.categorical, rows.X.shape[1], shares.shape[1]
+    few = LabelledRows(rows.X[:, columns], rows.y, rows.weight, rows.scaled[:, columns])
+    own = scaler.take(columns)
+    parts, places = [rows.scaled], []
     for r, share in enumerate(shares.T):
-        kept = share > 0
-        own = scaler.with_order(X[kept], y[kept], sample_weight[kept])
-        parts.append(own.ordered(X, scaled.copy())[:, columns])
-        place = np.arange(X.shape[1])
-        place[columns] = X.shape[1] + r * len(columns) + np.arange(len(columns))
+        kept = few.take(share > 0)
+        order = own.with_order(kept.X, kept.y, kept.weight)
+        parts.append(order.ordered(few.X, few.scaled.copy()))
+        place = np.arange(n_columns)
+        place[columns] = n_columns + r * len(columns) + np.arange(len(columns))
         places.append(place)
     owner = np.repeat(np.arange(n_replicas), len(regions) // n_replicas)
     return np.hstack(parts), np.array(places)[owner[:, None], regions]

@@ -42,12 +42,12 @@ def fitted(kind, rows):
 
 
 def without_branches(nam, rows):
-    return nam._network.logits(rows, nam._scaler, with_bank=False)
+    return nam._state.network.logits(rows, nam._state.inputs.scaler, with_bank=False)
 
 
 def shapes_of(nam, rows):
     """What curves and surfaces add, of each term, `(n_rows, n_classes)`."""
-    network, found = nam._network, {}
+    network, found = nam._state.network, {}
     for term in nam.term_features_:
         alone = network.alone(term)
         parts = [part.logits(rows[:, list(term)]) for part in alone.shapes]
@@ -65,7 +65,7 @@ def permuted(term):
 def test_permuting_the_columns_permutes_the_terms(kind):
     one, two = fitted(kind, X), fitted(kind, X[:, ORDER])
     assert {permuted(term) for term in two.term_features_} == set(one.term_features_)
-    assert one._network.surfaces is not None
+    assert one._state.network.surfaces is not None
     mine, theirs = shapes_of(one, X), shapes_of(two, X[:, ORDER])
     for term, shape in theirs.items():
         np.testing.assert_allclose(shape, mine[permuted(term)], atol=TOLERANCE)

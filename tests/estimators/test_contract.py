@@ -245,7 +245,7 @@ def test_frames_with_names(library):
     regions = [record["region"] for record in nam.grown_branches_]
     assert regions
     assert all(len(region) == 2 and set(region) <= set(names) for region in regions)
-    columns = nam._network.grown.uses.columns
+    columns = nam._state.network.grown.uses.columns
     assert regions == [[names[j] for j in row] for row in columns]
     bare = table_nam(n_branches=5, curves=False).fit(X, y)
     assert not hasattr(bare, "feature_names_in_")
@@ -314,7 +314,7 @@ def test_compute_dtype_is_that_of_x(dtype):
     assert nam.n_branches_ == 5
     assert nam.bank_.dtype == expected
     assert nam.predict_proba(X).dtype == expected
-    grown = nam._network.grown
+    grown = nam._state.network.grown
     for array in (grown.uses.scale, grown.uses.threshold, grown.scale, grown.span):
         assert array.dtype == expected
 
@@ -409,16 +409,18 @@ def test_partial_fit_needs_classes_first():
         nam.partial_fit(X, y)
     assert nam.n_iter_ == len(nam.loss_curve_) == 31
     assert nam.score(X, y) > 0.8
-    with pytest.raises(ValueError, match=r"classes=\[0, 1\]. is not the same"):
+    with pytest.raises(ValueError, match=r"classes=\[0, 1\] are not those of"):
         nam.partial_fit(X, y, classes=[0, 1])
 
 
 def test_partial_fit_leaves_the_structure():
     nam = digits_nam(n_branches=5).fit(X_DIGITS, Y_DIGITS)
-    network = nam._network
+    network = nam._state.network
     nam.partial_fit(X_DIGITS, Y_DIGITS)
-    assert nam._network.grown is network.grown  # with the weights it was matched with
-    assert nam._network.grown.bank is network.bank
+    assert (
+        nam._state.network.grown is network.grown
+    )  # with the weights it was matched with
+    assert nam._state.network.grown.bank is network.bank
     assert not np.array_equal(nam.bank_.weights[0], network.bank.weights[0])
     assert nam.n_branches_ == 5
     # Both sets of weights are trained numbers of the model now.
@@ -444,7 +446,7 @@ def test_growth_matches_the_branches_as_they_are_now():
 
 def test_early_stopping_restores_the_best_weights(monkeypatch):
     """The held-out loss of the fitted model is the lowest of its curve."""
-    from skgrow.estimators import training_steps as module
+    from skgrow.estimators import additive_steps as module
 
     held_out = []
 
@@ -480,7 +482,7 @@ def test_early_stopping_restores_the_best_weights(monkeypatch):
 def test_growth_on_curves_is_judged_by_more_rows(
     monkeypatch, curves, fraction, n_held_out
 ):
-    from skgrow.estimators import growing as module
+    from skgrow.estimators import reuse_steps as module
 
     seen = []
 
@@ -509,7 +511,7 @@ def test_growth_beside_chosen_pairs_ends_after_one_round_for_nothing(
     monkeypatch, parameters, n_rounds
 ):
     # Any fall counts.
-    monkeypatch.setattr("skgrow.estimators.nam_verbs.ERRORS_BESIDE_PAIRS", 0)
+    monkeypatch.setattr("skgrow.estimators.additive_verbs.ERRORS_BESIDE_PAIRS", 0)
     X, y = crossed()
     nam = table_nam(tol=0, **parameters).fit(X, y)
     with pytest.warns(GrowthStoppedWarning):
@@ -530,7 +532,7 @@ def test_growth_beside_chosen_pairs_must_be_better_by_more_than_the_error(
     monkeypatch, parameters, is_strict
 ):
     # Nothing is enough.
-    monkeypatch.setattr("skgrow.estimators.nam_verbs.ERRORS_BESIDE_PAIRS", 1e3)
+    monkeypatch.setattr("skgrow.estimators.additive_verbs.ERRORS_BESIDE_PAIRS", 1e3)
     X, y = crossed()
     nam = table_nam(**parameters).fit(X, y)
     with pytest.warns(GrowthStoppedWarning) as warned:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from skgrow import GrowingNAMClassifier, GrowingNAMRegressor, GrowthStoppedWarning
-from skgrow.estimators import training_steps as steps
+from skgrow.estimators import additive_steps as steps
+from skgrow.estimators import additive_verbs as verbs
 
 X = np.random.RandomState(0).normal(size=(400, 3))
 Y = np.abs(X[:, 0]) + X[:, 1] * X[:, 2]
@@ -34,7 +35,7 @@ def test_what_there_is_no_time_for_is_left_out(monkeypatch, n_branches):
     nam = GrowingNAMRegressor(
         n_replicas=2, max_time=0.05, n_branches=n_branches, random_state=0
     )
-    monkeypatch.setattr(nam, "_grow", never)
+    monkeypatch.setattr(verbs, "grown", never)
     growth = ", growth" if n_branches else ""
     left_out = f"left out: surfaces of pairs, 99 of 100 passes{growth}\\.$"
     with pytest.warns(GrowthStoppedWarning, match=f"max_time=0.05 .*{left_out}"):
@@ -59,10 +60,11 @@ def test_growth_in_fit_gets_the_time_that_training_left(monkeypatch):
     )
     found = []
 
-    def grow(*args, time_spent, **kwargs):
-        found.append(time_spent)
+    def grow(params, state, *args, spent):
+        found.append(spent)
+        return state, ()
 
-    monkeypatch.setattr(nam, "_grow", grow)
+    monkeypatch.setattr(verbs, "grown", grow)
     begin = time.monotonic()
     nam.fit(X, Y > 1)
     assert 0 < found[0] < time.monotonic() - begin

@@ -6,6 +6,7 @@ estimators have it: nothing is skipped but what the installed scikit-learn lacks
 
 import copy
 import pickle
+from dataclasses import FrozenInstanceError
 from functools import cache
 
 import numpy as np
@@ -102,7 +103,7 @@ def answers(model, rows=X):
 def numbers_of(model):
     """What is learned: answers, and weights where growth preserves the function."""
     found = [answers(model).ravel()]
-    for layer in getattr(model._network, "layers", ()):
+    for layer in getattr(model._state.network, "layers", ()):
         found += [layer.weight[0].ravel(), layer.bias[0]]
     return np.concatenate(found)
 
@@ -124,7 +125,7 @@ def test_every_verb_does_something_and_returns_the_model(kind):
     model, seen = make(kind), []
     for verb in VERBS:
         assert call(model, kind, verb, X, target(kind)) is model
-        seen.append(digest(model._network))
+        seen.append(digest(model._state.network))
     assert len(set(seen)) == len(VERBS)
     assert np.std(answers(model)) > 0.01
 
@@ -186,14 +187,14 @@ def test_who_can_start_warm():
 @pytest.mark.parametrize("kind", ADDITIVE)
 def test_a_warm_fit_of_branches_trains_nothing(kind):
     model = make(kind, warm_start=True).fit(X, target(kind))
-    network, scores, n_iter = model._network, answers(model), model.n_iter_
+    network, scores, n_iter = model._state.network, answers(model), model.n_iter_
     model.set_params(random_state=1).fit(X, target(kind))  # a new fit would differ
-    assert model._network is network
+    assert model._state.network is network
     assert model.n_iter_ == n_iter
     np.testing.assert_array_equal(answers(model), scores)
     model.set_params(n_branches=1).fit(X, target(kind))  # grows, if any passes its tests
-    assert model._network.bank is network.bank
-    assert model._network.curves is network.curves
+    assert model._state.network.bank is network.bank
+    assert model._state.network.curves is network.curves
     assert model.n_iter_ == n_iter
     model.set_params(warm_start=False, n_branches=0).fit(X, target(kind))
     assert not np.array_equal(answers(model), scores)
@@ -202,11 +203,11 @@ def test_a_warm_fit_of_branches_trains_nothing(kind):
 @pytest.mark.parametrize("kind", DENSE_KINDS)
 def test_a_warm_fit_of_a_dense_network_goes_on(kind):
     model = make(kind, warm_start=True).fit(X, target(kind))
-    scores, curve, scaler = answers(model), model.loss_curve_, model._scaler
+    scores, curve, scaler = answers(model), model.loss_curve_, model._state.inputs.scaler
     # So slow that only a network that starts from this one can be near it.
     still = {"random_state": 1, "learning_rate_init": 1e-9, "max_iter": 1}
     model.set_params(**still).fit(X, target(kind))
-    assert model._scaler is scaler
+    assert model._state.inputs.scaler is scaler
     assert model.loss_curve_[:-1] == curve
     assert model.n_iter_ == len(curve) + 1
     np.testing.assert_allclose(answers(model), scores, atol=1e-6)
@@ -378,7 +379,7 @@ def test_a_model_computes_in_the_dtype_of_its_rows(kind, dtype):
         found = answers(model, rows)
         assert found.dtype == dtype
         assert np.isfinite(found).all()
-        assert model._dtype == dtype
+        assert model._state.network.dtype == model._state.inputs.dtype == dtype
         if kind in CLASSIFIERS:
             assert model.predict_proba(rows).dtype == dtype
 
@@ -472,3 +473,19 @@ def test_labels_that_fit_has_not_seen_leave_the_model_as_it_was(kind, verb):
     with pytest.raises(ValueError, match=r"not seen in fit: \[9\]"):
         call(model, kind, verb, X, np.where(LABELS == 2, 9, LABELS))
     assert digest(model) == before
+
+
+@every_model
+def test_an_estimator_has_one_mixin_of_ours(kind):
+    """Steps are functions that it takes: no tower of classes to look through."""
+    cls = type(MODELS[kind]())
+    ours = [one for one in cls.__mro__ if one.__module__.startswith("skgrow")]
+    assert [one.__name__ for one in ours] == [cls.__name__, "FittedMixin"]
+
+
+@every_model
+def test_all_that_is_fitted_is_one_frozen_object(kind):
+    model = call(make(kind), kind, "fit", X, target(kind))
+    assert vars(model).keys() - model.get_params() == {"_state", "n_features_in_"}
+    with pytest.raises(FrozenInstanceError):
+        model._state.network = None

@@ -21,8 +21,9 @@ from skgrow import (
     ModelFileError,
     ModelVersionWarning,
 )
-from skgrow.estimators import mlp_verbs
+from skgrow.estimators import dense_steps
 from skgrow.files.persistence import digest, write
+from skgrow.inputs.labelled_rows import labelled_rows
 from skgrow.networks.perceptron import Perceptron
 from skgrow.policies import (
     AutoGrow,
@@ -77,7 +78,7 @@ def test_it_grows_while_it_trains(how):
     record = mlp.growth_history_[0]
     assert record["n_parameters"] > record["n_parameters_before"]
     assert record["epoch"] == 3
-    assert mlp.n_parameters_ == mlp._network.n_parameters
+    assert mlp.n_parameters_ == mlp._state.network.n_parameters
     assert 0 <= record["inactive"] <= 1
 
 
@@ -128,7 +129,10 @@ def test_training_goes_on_as_if_nothing_had_grown():
     for mlp in (plain, grown):
         mlp.partial_fit(X, Y)
     # One full-batch step: readers of new units move, but add nothing at once to these.
-    old, new = plain._network.layers[0].weight, grown._network.layers[0].weight
+    old, new = (
+        plain._state.network.layers[0].weight,
+        grown._state.network.layers[0].weight,
+    )
     np.testing.assert_allclose(new[:, :6], old, atol=1e-12)
 
 
@@ -184,7 +188,7 @@ def digits_of_three():
 
 
 def same_numbers(first, second):
-    assert digest(first._network) == digest(second._network)
+    assert digest(first._state.network) == digest(second._state.network)
 
 
 def test_class_weight_is_checked():
@@ -213,12 +217,10 @@ def test_the_best_network_is_kept():
     ).fit(X, y)
     best = np.argmin(mlp.validation_curve_)
     assert best < len(mlp.validation_curve_) - 1
-    from skgrow.inputs.splits import stratified_split
-    from skgrow.training.dense_training import Rows, mean_loss
-
-    _, out = stratified_split(y, mlp.validation_fraction, mlp._seed)
-    scaled, target, weight = mlp._encode(mlp._scaled(X[out]), y[out], None)
-    kept = mean_loss(mlp._network, Rows.of(scaled, target, weight, "cpu"))
+    state = mlp._state
+    rows = state.inputs.scaled(labelled_rows(state.target, X, y))
+    _, held_out = dense_steps.training_rows(mlp, state, rows)
+    kept = dense_steps.mean_loss(state.network, held_out)
     assert kept == pytest.approx(min(mlp.validation_curve_), abs=mlp.tol)
 
 
@@ -233,10 +235,10 @@ def test_an_interrupted_fit_keeps_the_passes_that_are_done(monkeypatch, how):
             raise KeyboardInterrupt
         return train_pass(*args, **options)
 
-    train_pass = mlp_verbs.train_pass
+    train_pass = dense_steps.train_pass
     mlp, n_last = digits_mlp(how=how), 0
     before = mlp.fit(X, Y).predict_proba(X)
-    monkeypatch.setattr(mlp_verbs, "train_pass", interrupted)
+    monkeypatch.setattr(dense_steps, "train_pass", interrupted)
     n_calls, n_last = 0, 1
     with pytest.raises(KeyboardInterrupt):
         mlp.fit(X, Y)
@@ -338,8 +340,10 @@ def test_files(tmp_path, how):
 )
 def test_forged_layers_are_not_loaded(ungrown, tmp_path, forge):
     mlp = copy.deepcopy(ungrown)
-    first, *others = mlp._network.layers
-    mlp._network = Perceptron((replace(first, **forge(first)), *others))
+    first, *others = mlp._state.network.layers
+    mlp._state = replace(
+        mlp._state, network=Perceptron((replace(first, **forge(first)), *others))
+    )
     with pytest.raises(ValueError, match="cannot be saved"):
         skgrow.save(mlp, tmp_path / "mlp")
     write([mlp], tmp_path / "mlp")
@@ -349,8 +353,9 @@ def test_forged_layers_are_not_loaded(ungrown, tmp_path, forge):
 
 def test_a_regressor_without_its_scale_is_not_loaded(tmp_path):
     mlp = GrowingMLPRegressor((4,), max_iter=2, random_state=0).fit(X, Y)
-    for target in (None, (0.0, -1.0), (0.0, "1")):
-        mlp._target = target
+    whole = mlp._state
+    for scale in (None, -1.0, "1"):
+        mlp._state = replace(whole, target=replace(whole.target, scale=scale))
         write([mlp], tmp_path / "mlp")
         with pytest.raises(ModelFileError):
             skgrow.load(tmp_path / "mlp")
@@ -423,9 +428,9 @@ def test_wrong_growth_by_hand(ungrown, parameters, asked, message):
 def test_what_is_asked_too_early_is_told():
     with pytest.raises(AttributeError, match="call fit first"):
         _ = digits_mlp().n_parameters_
-    with pytest.raises(ValueError, match="one class only"):
+    with pytest.raises(ValueError, match="got 1 class: 0"):
         digits_mlp().fit(X, np.zeros(len(X)))
-    with pytest.raises(ValueError, match="one class only, 3"):
+    with pytest.raises(ValueError, match="all are of class 3"):
         digits_mlp(early_stopping=True).fit(X, Y, sample_weight=(Y == 3).astype(float))
 
 

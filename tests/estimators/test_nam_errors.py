@@ -20,6 +20,7 @@ from skgrow import (
     GrowthStoppedWarning,
     ImagePatches,
 )
+from skgrow.inputs.labelled_rows import labelled_rows
 
 N_ROWS, N_FEATURES = 600, 4
 
@@ -330,13 +331,13 @@ def test_a_constant_column_counts_nothing(matching):
         grow_regions=[[2, 1], [1, 3], [3, 1], [2, 3], [0, 1]],
     )
     nam.fit(constant, y)
-    scaled = nam._scaler.transform(constant)
+    scaled = nam._state.inputs.scaler.transform(constant)
     assert (scaled[:, 1] == 0).all()
     assert scaled[:, 0].std() > 0.2
     nam.grow(constant, y, 5)
     assert nam.n_branches_ == 5
     assert np.isfinite(nam.decision_function(constant)).all()
-    uses = nam._network.grown.uses
+    uses = nam._state.network.grown.uses
     matched = np.isfinite(uses.lower).any(axis=1)
     assert (uses.columns == 1).any()
     if matching != "both":
@@ -402,8 +403,8 @@ def test_labels_that_float64_cannot_tell_apart(estimator, dtype):
     model = estimator(max_iter=1, random_state=0).fit(X, y)
     # A float is never 2**53 + 1; these rows are of the others.
     rows = y != 2**53 + 1 if dtype is np.float64 else np.full(N_ROWS, True)
-    _, numbers, _ = model._encode(X[rows], y[rows].astype(dtype), None)
-    np.testing.assert_array_equal(numbers, (np.arange(N_ROWS) % 3)[rows])
+    found = labelled_rows(model._state.target, X[rows], y[rows].astype(dtype))
+    np.testing.assert_array_equal(found.y, (np.arange(N_ROWS) % 3)[rows])
     with pytest.raises(ValueError, match=r"not seen in fit: \[.*9007199254740996"):
         model.partial_fit(X, (y + 2).astype(dtype))
 

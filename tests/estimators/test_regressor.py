@@ -166,8 +166,9 @@ def test_a_target_that_varies_after_it_was_constant_is_learned(estimator):
     for _ in range(100):
         model.partial_fit(X, y)
     assert model.score(X, y) > 0.9
-    spread = model._target
-    assert model.partial_fit(X, 1000 * y)._target == spread  # that of the first rows
+    target = model._state.target
+    model.partial_fit(X, 1000 * y)
+    assert model._state.target == target  # that of the first rows
     more = {"n_layers": 1} if estimator.get_params().get("how") == "autogrow" else {}
     if not more:
         name = "n_branches" if isinstance(model, GrowingNAMRegressor) else "n_neurons"

@@ -1,5 +1,6 @@
 """Purification: main effects are moved out of the pairs, and once is enough."""
 
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skgrow import GrowingNAMClassifier
+from skgrow.estimators import explaining
 from skgrow.explain.shape_functions import Axis, axes_of, purified
 from skgrow.explain.terms import terms_of
 
@@ -82,9 +84,9 @@ def test_a_fitted_network_purified_twice_is_purified_once():
     y = (X[:, 0] * X[:, 2] + 0.3 * rng.normal(size=300) > 0).astype(int)
     nam = GrowingNAMClassifier("pairs", curves=True, max_iter=3, random_state=0)
     nam.fit(X, y)
-    terms = list(terms_of(nam._network))
+    terms = list(terms_of(nam._state.network))
     axes = axes_of(X, range(3), None, 8, None)
-    once, level = purified(terms, terms, axes, nam._blocks)
+    once, level = purified(terms, terms, axes, partial(explaining._blocks, nam))
     twice, rest = purified(terms, terms, axes, blocks_of(once))
     assert np.abs(level) > 1e-6
     assert rest == pytest.approx(0, abs=1e-12)

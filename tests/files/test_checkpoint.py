@@ -14,9 +14,10 @@ from sklearn.preprocessing import MinMaxScaler
 
 import skgrow
 from skgrow import ElectionTransferClassifier, GrowingNAMClassifier, ModelFileError
-from skgrow.files.codec import STATE
+from skgrow.files.checkpoint import fitted_state
 from skgrow.files.persistence import digest, read, write
 from skgrow.growth.reuse import rounds
+from skgrow.inputs.scaling import PixelScaler
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
 
@@ -42,7 +43,7 @@ def unbroken(kind):
 
 def result_of(model, X):
     history = [{**record, "seconds": 0} for record in model.growth_history_]
-    return digest(model._network, model.decision_function(X), history)
+    return digest(model._state.network, model.decision_function(X), history)
 
 
 def fail_in_round(monkeypatch, number, error):
@@ -230,8 +231,22 @@ def test_a_file_of_another_version_is_refused(monkeypatch, tmp_path):
 def test_the_fitted_state_that_is_compared_is_all_of_it(kind):
     X, y, model = start(kind)
     model.grow(X, y, 4)
-    fitted = set(vars(model)) - set(model.get_params(deep=False))
-    assert fitted <= set(STATE)
+    before, state = fitted_state(model), model._state
+    rounds = [{**record, "seconds": 1e9} for record in state.history.growth]
+    changes = {
+        "seed": state.seed + 1,
+        "network": replace(
+            state.network,
+            grown=state.network.grown.take(slice(len(state.network.grown) - 1)),
+        ),
+        "history": replace(state.history, growth=state.history.growth[1:]),
+        "inputs": replace(state.inputs, scaler=PixelScaler(0.1, 7.0)),
+    }
+    for name, value in changes.items():
+        model._state = replace(state, **{name: value})
+        assert fitted_state(model) != before, name
+    model._state = replace(state, history=replace(state.history, growth=tuple(rounds)))
+    assert fitted_state(model) == before  # time does not count
 
 
 def test_workers_and_time_may_change(monkeypatch, tmp_path):
@@ -265,9 +280,7 @@ def test_what_no_file_can_hold_is_said_before_the_first_round(tmp_path):
     vote = ElectionTransferClassifier(
         make_pipeline(MinMaxScaler(), GrowingNAMClassifier()), "features"
     )
-    vars(vote).update({k: v for k, v in vars(source).items() if k.startswith("_")})
-    vote.classes_, vote.n_features_in_ = np.unique(y), X.shape[1]
-    vote.growth_history_ = []
+    vote._state, vote.n_features_in_ = source._state, X.shape[1]
     with pytest.raises(TypeError, match="cannot hold a Pipeline"):
         vote.grow(X, y, 4, checkpoint=tmp_path / "a")
 
@@ -308,7 +321,7 @@ def test_other_things_where_the_growth_stands(tmp_path):
     path = tmp_path / "a"
     X, y, model = start("vote")
     model.grow(X, y, 4, checkpoint=path)
-    for other in (None, 3, [], {}, "a", model, model._network, np.ones(3)):
+    for other in (None, 3, [], {}, "a", model, model._state.network, np.ones(3)):
         refused("vote", path, lambda m, call, n, _, it=other: [m, call, n, it], "usable")
     for other in (None, 3, [], "a", {"rows": np.ones(3)}, {3: "rows"}):
         refused("vote", path, lambda m, _, n, last, it=other: [m, it, n, last], "usable")
@@ -361,7 +374,7 @@ def test_losses_of_other_rows_and_networks_of_another_model(tmp_path):
     losses = read(path)[3].best_losses
     for parts in (
         {"best_losses": losses[1:]}, {"best_losses": losses * np.inf}, {"n_stale": -1},
-        {"stopped": 0}, {"best": vote._network}, {"best": None}, {"standing": None},
+        {"stopped": 0}, {"best": vote._state.network}, {"best": None}, {"standing": None},
     ):  # fmt: skip
         refused("nam", path, with_progress(**parts), "usable")
     refused("nam", path, lambda m, *rest: [vote, *rest], "another one")

@@ -27,6 +27,7 @@ from skgrow import (
     ModelFileError,
 )
 from skgrow.files import codec, schema
+from skgrow.files.persistence import digest
 from skgrow.inputs.tables import Table
 from skgrow.networks.bank import BranchBank
 from skgrow.networks.grown import GrownBranches
@@ -124,8 +125,18 @@ def test_every_field_of_every_class_is_declared(model):
         assert is_dataclass(cls)
         if not issubclass(cls, BaseEstimator):  # policies check themselves
             assert set(schema.FIELDS[name]) == {field.name for field in fields(cls)}
-    state = set(vars(model)) - set(model.get_params())
-    assert state <= set(schema.FITTED)
+    assert set(codec.packed(model)) <= set(schema.FITTED)
+
+
+def test_no_field_of_the_fitted_state_is_lost(model, tmp_path):
+    known = {"_state", "n_features_in_", "feature_names_in_", *model.get_params()}
+    assert set(vars(model)) <= known
+    skgrow.save(model, tmp_path / "a")
+    again = skgrow.load(tmp_path / "a")
+    for field in fields(model._state):
+        value, found = (getattr(one._state, field.name) for one in (model, again))
+        assert repr(value) == repr(found), field.name
+    assert digest(codec.packed(model)) == digest(codec.packed(again))
 
 
 def test_no_array_is_of_another_dtype(model, tmp_path):
@@ -268,9 +279,12 @@ def test_tuples_among_objects_come_back():
 
 def test_what_could_not_be_loaded_is_not_saved(table, tmp_path):
     broken = copy.deepcopy(table)
-    curves = broken._network.curves
+    curves = broken._state.network.curves
     values = np.full_like(curves.values, np.nan)
-    broken._network = replace(broken._network, curves=replace(curves, values=values))
+    broken._state = replace(
+        broken._state,
+        network=replace(broken._state.network, curves=replace(curves, values=values)),
+    )
     with pytest.raises(ValueError, match=r"cannot be saved.*Curves\.values holds NaN"):
         skgrow.save(broken, tmp_path / "a")
     assert os.listdir(tmp_path) == []
@@ -357,7 +371,7 @@ def layers_often():
 def branch_often(n_units, n_uses):
     """A network of one large branch, which is used often, each time another way."""
     nam = stored("nam")
-    network = nam._network
+    network = nam._state.network
     draw = np.random.RandomState(0).normal
     weights = draw(size=(1, 9, n_units)), draw(size=(1, n_units, 10))
     bank = BranchBank(network.bank.regions[:1], weights, (draw(size=(1, n_units)),))
@@ -366,8 +380,8 @@ def branch_often(n_units, n_uses):
     uses = replace(uses, shift=shift, branch=np.zeros(n_uses, dtype=int))
     ones = np.ones(n_uses)
     grown = GrownBranches(bank, uses, *[ones] * 6)
-    nam._network = replace(network, bank=bank, grown=grown)
-    del nam._clusters
+    nam._state = replace(nam._state, network=replace(network, bank=bank, grown=grown))
+    nam._state = replace(nam._state, clusters=None)
     return parts_of(nam)
 
 

@@ -1,5 +1,7 @@
 """Orders of categories: what they are, what they must not see, what noise costs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from skgrow import (
     IgnoredColumnWarning,
 )
 from skgrow.inputs.category_order import FEW_CATEGORIES, category_positions, reliability
+from skgrow.inputs.labelled_rows import LabelledRows
 from skgrow.inputs.scaling import MISSING, fit_scaler
 from skgrow.training.replicas import replica_inputs, replica_shares
 
@@ -87,9 +90,11 @@ def test_a_row_has_no_part_in_its_own_position():
     X, y, weight = coded()
     fold = np.arange(400) % 4
     scaler = fit_scaler(X, weight, False, y, np.array([5, 0]))
-    scaled = scaler.cross_fitted(X, y, weight, fold)
+    rows = LabelledRows(X, y, weight, scaler.transform(X))
+    scaled = scaler.cross_fitted(rows, fold)
     other = np.where(fold == 1, 1 - y, y)
-    again = scaler.cross_fitted(X, other, weight, fold)
+    again = scaler.cross_fitted(replace(rows, y=other), fold)
+    np.testing.assert_array_equal(rows.scaled, scaler.transform(X))  # not changed
     np.testing.assert_array_equal(scaled[fold == 1], again[fold == 1])
     assert (scaled[fold != 1] != again[fold != 1]).any()
     assert (scaled[np.isnan(X[:, 0]), 0] == MISSING).all()
@@ -102,15 +107,18 @@ def test_what_a_replica_leaves_out_has_no_part_in_what_it_reads():
     scaler = fit_scaler(X, weight, False, y, np.array([5, 0]))
     shares = replica_shares(400, 3, seed=0)
     regions = np.array([[0, 1], [1, 0]] * 3)
-    scaled, places = replica_inputs(scaler, X, y, weight, shares, regions)
+    rows = LabelledRows(X, y, weight, scaler.transform(X))
+    scaled, places = replica_inputs(scaler, rows, shares, regions)
     assert places.tolist() == [[2, 1], [1, 2], [3, 1], [1, 3], [4, 1], [1, 4]]
     np.testing.assert_array_equal(scaled[:, :2], scaler.transform(X))
     left_out = shares[:, 1] == 0
-    again, _ = replica_inputs(
-        scaler, X, np.where(left_out, 1 - y, y), weight, shares, regions
-    )
+    other = replace(rows, y=np.where(left_out, 1 - y, y))
+    again, _ = replica_inputs(scaler, other, shares, regions)
     np.testing.assert_array_equal(scaled[:, 3], again[:, 3])
     assert (scaled[:, 2] != again[:, 2]).any()
+    kept = ~left_out
+    slow = scaler.with_order(X[kept], y[kept], weight[kept]).transform(X)
+    np.testing.assert_array_equal(scaled[:, 3], slow[:, 0])
 
 
 def table(n_values, n=2000, n_fresh=8000, seed=0):

@@ -252,7 +252,7 @@ def test_a_column_of_text_numbers_is_the_column_of_numbers():
 def test_text_of_numbers_needs_no_table():
     frame = pd.DataFrame(NUMBERS, columns=["a", "b", "c"])
     nam = GrowingNAMClassifier(**SMALL).fit(frame.astype(str), Y)
-    assert nam._table is None
+    assert nam._state.inputs.table is None
     np.testing.assert_array_equal(nam.predict(frame), nam.predict(frame.astype(str)))
 
 
@@ -363,7 +363,7 @@ def test_arrays_with_gaps_are_frames_with_gaps(name):
     model = new(name).fit(GAPS, Y)
     framed = new(name).fit(pd.DataFrame(GAPS), Y)
     np.testing.assert_array_equal(model.predict(GAPS), framed.predict(pd.DataFrame(GAPS)))
-    assert model._table is None
+    assert model._state.inputs.table is None
     for verb in verbs_of(name, model).values():
         verb(GAPS, Y)
     assert get_tags(model).input_tags.allow_nan

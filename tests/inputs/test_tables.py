@@ -171,7 +171,7 @@ def test_numbers_alone_are_read_as_an_array():
     frame = pd.DataFrame({"a": [1.0, 2, 3, 4] * 30, "b": [0, 1, 0, 1] * 30})
     y = frame["b"].to_numpy()
     nam = small().fit(frame.astype(np.float32), y)
-    assert nam._table is None
+    assert nam._state.inputs.table is None
     assert nam.bank_.dtype == np.float32
     np.testing.assert_array_equal(nam.predict(frame.assign(a=np.nan)), y)
 
@@ -270,7 +270,7 @@ def test_numbers_in_a_column_of_objects_are_numbers(brief):
     explicit = (
         pd.DataFrame(DATA).assign(code=[1, 2, 3] * 300).astype({"code": "category"})
     )
-    assert len(small(max_iter=1).fit(explicit, Y)._table.categories[-1]) == 3
+    assert len(small(max_iter=1).fit(explicit, Y)._state.inputs.table.categories[-1]) == 3
 
 
 def test_the_scaler_keeps_gaps_apart():

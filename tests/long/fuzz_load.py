@@ -169,7 +169,7 @@ def attack(content, kind, rng):
 
 def columns_of(model):
     """What a frame must hold to be read: names, and which columns are categories."""
-    table = vars(model).get("_table")
+    table = model._state.inputs.table
     names = getattr(model, "feature_names_in_", np.arange(model.n_features_in_))
     kinds = table and [values is None for values in table.categories]
     return names.tolist(), kinds
@@ -230,7 +230,7 @@ def files_of_tables(path):
     table = skgrow.GrowingNAMClassifier(**few, random_state=0).fit(X, y.astype(str))
     number = skgrow.GrowingNAMRegressor(**few, random_state=np.random.RandomState(0))
     for model in (table, number.fit(X, y)):
-        assert len(model._network.surfaces)
+        assert len(model._state.network.surfaces)
         skgrow.save(model, path)
         yield path.read_bytes(), X[:5], columns_of(model), None
 

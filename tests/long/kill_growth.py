@@ -49,7 +49,7 @@ def rows_and_model(kind):
 
 def result_of(model):
     X, _ = load_digits(return_X_y=True)
-    return digest(model._network, model.decision_function(X))
+    return digest(model._state.network, model.decision_function(X))
 
 
 def grow(kind, path):

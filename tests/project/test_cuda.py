@@ -50,7 +50,7 @@ def test_predictions_agree(base, rows):
 
 
 def test_screening_agrees(base, rows):
-    X, y = base._scaler.transform(rows[0]), rows[1]
+    X, y = base._state.inputs.scaler.transform(rows[0]), rows[1]
     now = CROSS_ENTROPY.residual(
         base.decision_function(rows[0]), y, np.ones(len(y), dtype=np.float32)
     )

@@ -18,6 +18,7 @@ from skgrow import (
     GrowingNAMRegressor,
     ImagePatches,
 )
+from skgrow.estimators import additive_verbs, dense_verbs
 from skgrow.files.persistence import digest
 
 pytestmark = pytest.mark.filterwarnings("ignore::skgrow.GrowthStoppedWarning")
@@ -126,7 +127,7 @@ def numbers_of(model):
         answers += [model.predict_proba(X), model.decision_function(X)]
     if hasattr(model, "eval_terms"):
         answers += [model.eval_terms(X), model.term_importances(X)]
-    return digest(model._network, *answers)
+    return digest(model._state.network, *answers)
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -225,13 +226,13 @@ def test_threads_vote_while_an_election_is_held():
 
 def test_parameters_set_while_a_model_is_fitted_stay(monkeypatch):
     nam = table_nam()
-    whole = GrowingNAMClassifier._train
+    whole = additive_verbs.train
 
-    def train(self, *args, **kwargs):
+    def train(*args, **kwargs):
         nam.set_params(verbose=1)
-        return whole(self, *args, **kwargs)
+        return whole(*args, **kwargs)
 
-    monkeypatch.setattr(GrowingNAMClassifier, "_train", train)
+    monkeypatch.setattr(additive_verbs, "train", train)
     nam.fit(ROWS, NUMBERS > 1)
     assert nam.verbose == 1
 
@@ -255,13 +256,14 @@ def failing(*args, **kwargs):
 def test_a_failed_fit_leaves_a_random_state_as_it_was(monkeypatch, make, y):
     model = make().set_params(random_state=np.random.RandomState(7))
     with monkeypatch.context() as patch:
-        patch.setattr(type(model), "_train", failing)
+        for verbs in (additive_verbs, dense_verbs):
+            patch.setattr(verbs, "train", failing)
         with pytest.raises(RuntimeError, match="out of memory"):
             model.fit(ROWS, y)
     wanted = make().set_params(random_state=np.random.RandomState(7)).fit(ROWS, y)
-    assert digest(model.fit(ROWS, y)._network) == digest(wanted._network)
+    assert digest(model.fit(ROWS, y)._state.network) == digest(wanted._state.network)
     # A fit that succeeds draws, as everywhere in scikit-learn.
-    assert digest(model.fit(ROWS, y)._network) != digest(wanted._network)
+    assert digest(model.fit(ROWS, y)._state.network) != digest(wanted._state.network)
 
 
 def test_a_failed_election_leaves_a_random_state_as_it_was(monkeypatch):
@@ -270,7 +272,7 @@ def test_a_failed_election_leaves_a_random_state_as_it_was(monkeypatch):
     vote = ElectionTransferClassifier(
         classifier(grow=False), PATCHES, n_branches=4, random_state=state, **SEARCH
     )
-    monkeypatch.setattr(ElectionTransferClassifier, "_elect", failing)
+    monkeypatch.setattr("skgrow.estimators.election.first_election", failing)
     with pytest.raises(RuntimeError, match="out of memory"):
         vote.fit(DIGITS, LABELS)
     np.testing.assert_array_equal(state.get_state()[1], before)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 import skgrow
 from skgrow import GrowingNAMClassifier, GrowingNAMRegressor
-from skgrow.estimators import training_steps
+from skgrow.estimators import additive_steps
 from skgrow.inputs.scaling import QuantileScaler, fit_scaler
 from skgrow.networks.surfaces import Surfaces
 from skgrow.training import surface_fitting
@@ -326,17 +326,17 @@ def test_of_a_large_table_some_rows_are_fitted(monkeypatch):
 def test_terms_sum_up_and_can_be_removed(n_classes):
     frame, y = table(n_classes=n_classes)
     nam = GrowingNAMClassifier(max_iter=3, random_state=0).fit(frame, y)
-    assert len(nam._network.surfaces)
+    assert len(nam._state.network.surfaces)
     total = nam.eval_terms(frame).sum(axis=1)
     scores = nam.decision_function(frame)
-    level = nam._as_told(nam.intercept_)
+    level = nam._state.target.level(nam.intercept_)
     np.testing.assert_allclose(total + level, scores, atol=1e-9)
     place = nam.term_names_.index("age & town")
     expected = scores - nam.eval_terms(frame)[:, place]
     nam.remove_terms("age & town")
     assert "age & town" not in nam.term_names_
     np.testing.assert_allclose(nam.decision_function(frame), expected, atol=1e-9)
-    assert [0, 1] not in nam._network.surfaces.pairs.tolist()
+    assert [0, 1] not in nam._state.network.surfaces.pairs.tolist()
 
 
 def test_grid_of_an_explanation_sums_up_too():
@@ -357,7 +357,7 @@ def test_numbers_weights_and_single_precision():
         nam = GrowingNAMRegressor(max_iter=3, random_state=0).fit(
             inputs, y, np.ones(1500)
         )
-        assert nam._network.surfaces.values.dtype == inputs.dtype
+        assert nam._state.network.surfaces.values.dtype == inputs.dtype
         assert nam.score(inputs, y) > 0.7
     loud = np.where(X[:, 1] > 0, 1.0, 0.0)  # rows of weight 0 are as if they were not
     some = GrowingNAMRegressor(max_iter=3, random_state=0).fit(X[loud > 0], y[loud > 0])
@@ -369,15 +369,15 @@ def test_branches_learn_beside_curves_and_are_as_loud_as_surfaces_allow(monkeypa
     X, dark = jagged(600)
     seen = {}
     for name in ("train_bank", "shrunk"):
-        step = getattr(training_steps, name)
+        step = getattr(additive_steps, name)
 
         def watched(bank, data, *args, name=name, step=step, **how):
             seen[name] = data.offset
             return step(bank, data, *args, **how)
 
-        monkeypatch.setattr(training_steps, name, watched)
+        monkeypatch.setattr(additive_steps, name, watched)
     nam = GrowingNAMClassifier(max_iter=2, random_state=0).fit(X, dark)
-    network = nam._network
+    network = nam._state.network
     curves = network.curves.logits(X) + network.intercept
     np.testing.assert_allclose(seen["train_bank"], curves, atol=1e-12)
     np.testing.assert_allclose(
@@ -410,8 +410,10 @@ def test_files_hold_surfaces_to_the_bit(tmp_path):
 def test_files_whose_surfaces_do_not_fit_are_refused(tmp_path, wrong):
     frame, y = table(600)
     nam = GrowingNAMClassifier(max_iter=3, random_state=0).fit(frame, y)
-    surfaces = replace(nam._network.surfaces, **wrong)
-    nam._network = replace(nam._network, surfaces=surfaces)
+    surfaces = replace(nam._state.network.surfaces, **wrong)
+    nam._state = replace(
+        nam._state, network=replace(nam._state.network, surfaces=surfaces)
+    )
     skgrow.files.persistence.write([nam], tmp_path / "nam.safetensors")
     with pytest.raises(skgrow.exceptions.ModelFileError, match="surfaces"):
         skgrow.load(tmp_path / "nam.safetensors")
@@ -445,4 +447,4 @@ def test_one_replica_and_named_regions_have_no_surfaces():
     X, dark = jagged(600)
     for how in ({"n_replicas": 1}, {"regions": "pairs", "curves": True}):
         nam = GrowingNAMClassifier(max_iter=2, random_state=0, **how).fit(X, dark)
-        assert nam._network.surfaces is None
+        assert nam._state.network.surfaces is None

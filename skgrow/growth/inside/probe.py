@@ -88,7 +88,7 @@ class Probe:
         -------
         outputs : ndarray of shape (n_rows, n_outputs)
         """
-        return net.logits(self.rows.X.cpu().numpy(), self.rows.X.device)
+        return net.outputs(self.rows.X.cpu().numpy(), self.rows.X.device)
 
     def loss(self, net):
         """Mean loss of the rows.

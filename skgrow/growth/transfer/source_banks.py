@@ -70,7 +70,7 @@ def _banks_of(source, use_grown):
             f"The source {type(source).__name__} is not fitted. Fit it first; where it "
             "is cloned (pipelines, searches), wrap it: FrozenEstimator(fitted_model)."
         ) from None
-    grown = source._network.grown
+    grown = source._state.network.grown
     return [*banks, *_grown_banks(grown)] if use_grown else banks
 
 

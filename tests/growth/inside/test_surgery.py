@@ -114,7 +114,7 @@ def test_outputs_stay(operation):
     changed = operation(net, np.random.RandomState(2))
     if isinstance(changed, tuple):
         net, changed = changed
-    np.testing.assert_allclose(changed.logits(X), net.logits(X), **EXACT)
+    np.testing.assert_allclose(changed.outputs(X), net.outputs(X), **EXACT)
     if operation not in (take_out_again, drop_idle):
         assert changed.n_parameters > net.n_parameters
 
@@ -146,7 +146,7 @@ def test_a_split_unit_has_its_slope_and_a_share_of_the_slopes_moments():
     net = network()
     bending = net.with_layers(0, 1, replace(net.layers[0], slope=slope))
     changed = split(bending, None)
-    np.testing.assert_allclose(changed.logits(X), bending.logits(X), **EXACT)
+    np.testing.assert_allclose(changed.outputs(X), bending.outputs(X), **EXACT)
     old, new = (gradients(n)[0]["slope"] for n in (bending, changed))
     np.testing.assert_allclose(new[[2, 5, 6]], old[[2] * 3] / 3)
     value, first, second = changed.layers[0].slope[:, 5]

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
 from skgrow import GrowingNAMClassifier, GrowthStoppedWarning, ImagePatches
-from skgrow.estimators import training_steps
+from skgrow.estimators import additive_steps
 from skgrow.growth.reuse import mask_state, rounds
 from skgrow.networks.forward import features_major
 
@@ -74,7 +74,7 @@ def assert_same_arrays(one, two):
 
 def assert_same_model(one, two):
     """Same to the bit."""
-    assert_same_arrays(one._network, two._network)
+    assert_same_arrays(one._state.network, two._state.network)
     assert one.growth_history_ == two.growth_history_
     np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
 
@@ -114,7 +114,9 @@ def test_law_2_growing_never_touches_what_was_there(fitted, matching):
     more = copy.deepcopy(grown).grow(X[SELECTION], Y[SELECTION], 10)
     assert more.n_branches_ == 20
     assert_same_arrays(more.bank_, base.bank_)
-    assert_same_arrays(more._network.grown.take(slice(10)), grown._network.grown)
+    assert_same_arrays(
+        more._state.network.grown.take(slice(10)), grown._state.network.grown
+    )
     assert more.grown_branches_[:10] == grown.grown_branches_
     assert more.loss_curve_ == base.loss_curve_
 
@@ -134,7 +136,7 @@ def test_growth_searches_in_single_precision_and_keeps_that_of_the_inputs(
     nam = digits_nam(matching="both").fit(inputs[BASE], Y[BASE])
     nam.grow(inputs[SELECTION], Y[SELECTION], 10)  # the second round has uses to look at
     assert seen == {"float32", "torch.float32"}
-    arrays = arrays_of(nam._network.grown).items()
+    arrays = arrays_of(nam._state.network.grown).items()
     kept = {name: array.dtype for name, array in arrays if array.dtype.kind == "f"}
     proofs = {"precision", "recall", "bound"}
     assert {kept[name] for name in kept.keys() - proofs} == {np.dtype(dtype)}
@@ -179,10 +181,10 @@ def test_a_joint_refit_on_a_part_of_the_rows_knows_all_scores(fitted, monkeypatc
 @pytest.mark.parametrize("matching", MATCHINGS)
 def test_law_3_terms_and_intercept_sum_to_the_decision_function(fitted, matching):
     nam = fitted(matching)[1]
-    scaled = nam._scaler.transform(X)
+    scaled = nam._state.inputs.scaler.transform(X)
     total = nam.intercept_ + nam.bank_.terms(scaled).sum(axis=1)
     features = features_major(scaled)
-    contributions = nam._network.grown.runner().contributions(features).numpy()
+    contributions = nam._state.network.grown.runner().contributions(features).numpy()
     assert contributions.shape == (10, len(X))
     assert (contributions >= 0).all()
     assert (contributions.max(axis=1) > 0).all()
@@ -195,10 +197,10 @@ def test_law_3_terms_and_intercept_sum_to_the_decision_function(fitted, matching
 def test_law_4_folded_first_layer_equals_map_then_branch(fitted, matching):
     """The whole grown network, with its maps applied to the inputs one by one."""
     nam = fitted(matching)[1]
-    uses, bank = nam._network.grown.uses, nam.bank_
+    uses, bank = nam._state.network.grown.uses, nam.bank_
     # Clusters are matched with input maps; branches as they are have none.
     assert (uses.scale != 1).any() == (matching != "exhaustive")
-    scaled = nam._scaler.transform(X)
+    scaled = nam._state.inputs.scaler.transform(X)
     logits = nam.intercept_ + bank.terms(scaled).sum(axis=1)
     for m, record in enumerate(nam.grown_branches_):
         inputs = scaled[:, record["region"]]
@@ -276,7 +278,7 @@ def test_law_7_noise_grows_nothing(fitted, monkeypatch, matching):
     for seed in range(4):
         nam = copy.deepcopy(base).set_params(delta=0.1)
         if matching != "exhaustive":  # found once: those of the same base
-            nam._clusters = grown._clusters
+            nam._state = replace(nam._state, clusters=grown._state.clusters)
         noise = np.random.RandomState(seed).permutation(Y[400:])
         with pytest.warns(GrowthStoppedWarning, match="no candidate qualifies"):
             nam.grow(X[400:], noise, 20)
@@ -353,8 +355,10 @@ def test_growth_that_finds_no_candidate_at_all_stops_and_says_so(fitted):
     nam = copy.deepcopy(fitted("exhaustive")[0])
     bank = nam.bank_
     silent = replace(bank, weights=(*bank.weights[:-1], 0 * bank.weights[-1]))
-    grown = replace(nam._network.grown, bank=silent)
-    nam._network = replace(nam._network, bank=silent, grown=grown)
+    grown = replace(nam._state.network.grown, bank=silent)
+    nam._state = replace(
+        nam._state, network=replace(nam._state.network, bank=silent, grown=grown)
+    )
     for matching in MATCHINGS:
         nam.set_params(matching=matching)
         with pytest.warns(GrowthStoppedWarning, match="no candidate qualifies"):
@@ -387,7 +391,7 @@ def test_interrupted_growth_keeps_its_finished_rounds(fitted, monkeypatch, match
         patch.setattr(rounds, "grow_round", failing)
         with pytest.warns(GrowthStoppedWarning, match="added 10 of 50 .*interrupted"):
             nam.grow(X[SELECTION], Y[SELECTION], 50)
-    assert_same_arrays(nam._network, grown._network)
+    assert_same_arrays(nam._state.network, grown._state.network)
     assert len(nam.growth_history_) == 2
     nam.grow(X[SELECTION], Y[SELECTION], 5)  # and it is usable
     assert nam.n_branches_ == 15
@@ -408,8 +412,8 @@ def test_growth_interrupted_inside_fit_keeps_the_base(monkeypatch):
 def test_failed_training_leaves_the_model_as_it_was(fitted, monkeypatch, verb, error):
     nam = copy.deepcopy(fitted("exhaustive")[1])
     before = copy.deepcopy(nam)
-    failing = fail_at_call(training_steps.train_bank, 1, error)
-    monkeypatch.setattr(training_steps, "train_bank", failing)
+    failing = fail_at_call(additive_steps.train_bank, 1, error)
+    monkeypatch.setattr(additive_steps, "train_bank", failing)
     other = Y[:100] % 3 if verb == "fit" else Y[:100]
     with pytest.raises(type(error)):
         getattr(nam, verb)(X[:100], other)
@@ -430,8 +434,8 @@ def test_failed_growth_leaves_the_model_as_it_was(fitted, monkeypatch):
 
 
 def test_failed_first_fit_leaves_an_unfitted_estimator(monkeypatch):
-    failing = fail_at_call(training_steps.train_bank, 1, RuntimeError("memory"))
-    monkeypatch.setattr(training_steps, "train_bank", failing)
+    failing = fail_at_call(additive_steps.train_bank, 1, RuntimeError("memory"))
+    monkeypatch.setattr(additive_steps, "train_bank", failing)
     nam = digits_nam()
     with pytest.raises(RuntimeError, match="memory"):
         nam.fit(X[:100], Y[:100])
@@ -452,7 +456,7 @@ def test_growth_finds_a_shape_where_it_lies_reversed():
     nam.fit(inputs[:1500], y[:1500])
     before = log_loss(y[1500:], nam.predict_proba(inputs[1500:]))
     nam.grow(inputs[:1500], y[:1500], 5)
-    uses = nam._network.grown.uses
+    uses = nam._state.network.grown.uses
     reversed_both = (uses.scale == -1).all(axis=1)
     assert reversed_both.mean() > 0.5
     after = log_loss(y[1500:], nam.predict_proba(inputs[1500:]))

@@ -83,8 +83,8 @@ def test_estimator(estimator, check):
 
 def plain_sums(vote, rows):
     """Votes (10) counted one branch at a time."""
-    network = vote._network
-    uses, scaled = network.grown.uses, vote._scaler.transform(rows)
+    network = vote._state.network
+    uses, scaled = network.grown.uses, vote._state.inputs.scaler.transform(rows)
     sums = np.zeros((len(rows), len(vote.classes_)))
     weights = network.grown.bias
     for m in range(len(uses)):
@@ -106,7 +106,7 @@ def test_scores_are_formula_17(standardise):
         deviation = np.sqrt((deviation**2).mean())
     scores = (fresh - seen.mean(axis=0)) / deviation
     shares = np.bincount(np.searchsorted(vote.classes_, Y[TRAIN])) / 600
-    expected = vote._network.temperature * scores + np.log(shares)
+    expected = vote._state.network.temperature * scores + np.log(shares)
     np.testing.assert_allclose(vote.decision_function(X[TEST]), expected, atol=1e-8)
     best = vote.classes_[expected.argmax(axis=1)]
     np.testing.assert_array_equal(vote.predict(X[TEST]), best)
@@ -114,10 +114,10 @@ def test_scores_are_formula_17(standardise):
 
 def test_votes_of_the_per_vote_form_are_standardised_on_the_pool():
     vote = digits_vote(standardise="vote", n_branches=20).fit(X[TRAIN], Y[TRAIN])
-    weights = vote._network.grown.bias
+    weights = vote._state.network.grown.bias
     assert len(np.unique(weights)) > 5
     assert (weights >= 2).all()  # 1 / sqrt(p (1 - p))
-    assert (digits_vote().fit(X[TRAIN], Y[TRAIN])._network.grown.bias == 1).all()
+    assert (digits_vote().fit(X[TRAIN], Y[TRAIN])._state.network.grown.bias == 1).all()
 
 
 def test_digits_of_another_kind_are_told_apart(elected):
@@ -155,8 +155,8 @@ def test_growing_continues_the_election(elected):
     n_before = grown.n_branches_
     grown.grow(X[TRAIN], Y[TRAIN], 10)
     assert n_before < grown.n_branches_ <= n_before + 10
-    kept = grown._network.grown.uses.take(slice(0, n_before))
-    for name, array in vars(elected._network.grown.uses).items():
+    kept = grown._state.network.grown.uses.take(slice(0, n_before))
+    for name, array in vars(elected._state.network.grown.uses).items():
         np.testing.assert_array_equal(getattr(kept, name), array)
     same = copy.deepcopy(elected).grow(X[TRAIN], Y[TRAIN], 0)
     np.testing.assert_array_equal(same.decision_function(X), elected.decision_function(X))
@@ -165,9 +165,9 @@ def test_growing_continues_the_election(elected):
 def test_more_rows_move_the_statistics_alone(elected):
     more = copy.deepcopy(elected).partial_fit(X[TEST], Y[TEST])
     assert more.n_branches_ == elected.n_branches_
-    assert more._network.temperature == elected._network.temperature
+    assert more._state.network.temperature == elected._state.network.temperature
     sums = plain_sums(more, X)
-    tally = more._network.tally
+    tally = more._state.network.tally
     np.testing.assert_allclose(tally.mean, sums.mean(axis=0))
     np.testing.assert_allclose(tally.std, sums.std(axis=0))
     np.testing.assert_array_equal(tally.class_weight, np.bincount(Y)[5:])
@@ -206,20 +206,20 @@ def test_a_new_class_leaves_the_others_as_they_were(verb, dtype):
     else:
         vote.partial_fit(X, Y)
     assert vote.classes_.tolist() == [5, 6, 7, 8, 9]
-    network = vote._network
+    network = vote._state.network
     new = network.grown.uses.target[before.n_branches_ :]
     assert len(new) > 3
     assert (new == 4).all()
 
     def scores(model):
-        network = model._network
+        network = model._state.network
         centred = plain_sums(model, X) - network.tally.mean
         return (centred / network.deviation)[:, :4]
 
     np.testing.assert_array_equal(scores(vote), scores(before))
     assert network.cohort.tolist() == [0, 0, 0, 0, 1]
     assert network.deviation[4] == network.tally.std[4]
-    assert network.temperature == before._network.temperature
+    assert network.temperature == before._state.network.temperature
     assert vote.score(X[~old], Y[~old]) > 0.5
     assert vote.score(X, Y) > 0.8
 
@@ -239,7 +239,7 @@ def test_an_old_class_need_not_be_the_first():
     before, n_before = vote.predict(X[Y > 5]), vote.n_branches_
     vote.grow(X, Y, 20)
     assert vote.classes_.tolist() == [5, 6, 7, 8, 9]
-    new = vote._network.grown.uses.target[n_before:]
+    new = vote._state.network.grown.uses.target[n_before:]
     assert len(new) > 3
     assert (new == 0).all()  # nobody else gets a vote, nominees of before included
     after = vote.predict(X[Y > 5])
@@ -268,13 +268,16 @@ def test_several_sources_make_one_pool():
     )
     assert (terms[:, 9:, 3:] == 0).all()
     vote = digits_vote([SOURCE, other]).fit(X[TRAIN], Y[TRAIN])
-    assert {branch < 9 for branch in vote._network.grown.uses.branch} == {True, False}
+    assert {branch < 9 for branch in vote._state.network.grown.uses.branch} == {
+        True,
+        False,
+    }
 
 
 def test_grown_branches_with_maps_are_sources_too():
     nam = make_source(matching="clusters", round_size=10, n_verified=300)
     nam.grow(DIGITS[SMALL], LABELS[SMALL], 10)
-    grown = nam._network.grown
+    grown = nam._state.network.grown
     bank = source_bank(nam, use_grown=True, dtype=np.float64)
     assert len(source_bank(nam, use_grown=False, dtype=np.float64).regions) == 9
     assert bank.n_branches == 9 + len(grown)
@@ -397,10 +400,10 @@ def test_a_source_may_have_more_classes_than_the_task():
 
 def test_nominees_stay_and_may_be_elected_again():
     vote = digits_vote(n_branches=60).fit(X[TRAIN], Y[TRAIN])
-    uses = vote._network.grown.uses
+    uses = vote._state.network.grown.uses
     rows = np.column_stack([uses.region, uses.branch, uses.branch_class, uses.threshold])
     assert len(np.unique(rows, axis=0)) < len(rows)  # some have two votes
-    nominees = vote._network.nominees
+    nominees = vote._state.network.nominees
     assert len(nominees) > 20
     assert (nominees.bound > 0.15).all()
     # One round of a search that finds nothing: all votes go to earlier nominees.
