@@ -8,6 +8,7 @@ have `n_in`, `n_out`, `n_weights`, `arrays`, `n_steps`, `fits` and `tensors`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -233,7 +234,7 @@ def block_at(blocks, path):
     found = blocks
     for index in path:
         inside = found if isinstance(found, tuple) else getattr(found, "branches", ())
-        if not 0 <= index < len(inside):
+        if not isinstance(index, Integral) or not 0 <= index < len(inside):
             raise ValueError(_no_block(blocks, path))
         found = inside[index]
     if isinstance(found, tuple):  # a series, of a branch or the network

@@ -68,35 +68,37 @@ class TrainableLayer:
     """
 
     def __init__(self, values, gradients, workspace, number, below, is_linear=False):
-        self._values, self._gradients = values, gradients
-        self._room, self._below, self._is_linear = workspace.room, below, is_linear
-        self._names = {name: (name, number) for name in ("z", "active", "hidden", "out")}
+        self._weight, self._bias = values["weight"], values["bias"]
+        self._weight_T = self._weight.T
+        self._slope, self._gate = values.get("slope"), values.get("gate")
+        self._gradients, self._is_linear = gradients, is_linear
+        self._room, self._below = workspace.room, below
+        self._names = [(name, number) for name in ("z", "active", "hidden", "out")]
 
     def forward(self, inputs):
         """Outputs, see `TrainableSeries.forward`."""
-        weight, bias = self._values["weight"], self._values["bias"]
-        z = self._room(self._names["z"], len(bias), inputs.shape[1])
-        torch.addmm(bias, weight, inputs, out=z)
+        z_name, _, _, out_name = self._names
+        z = self._room(z_name, len(self._bias), inputs.shape[1])
+        torch.addmm(self._bias, self._weight, inputs, out=z)
         if self._is_linear:
             self._kept = inputs, z, None, None
             return z
         active, hidden = self._activation(z)
         self._kept = inputs, z, active, hidden
-        gate = self._values.get("gate")
-        if gate is None:
+        if self._gate is None:
             return hidden
-        out = self._room(self._names["out"], *z.shape)
-        return torch.addcmul(inputs, gate, hidden, out=out)
+        out = self._room(out_name, *z.shape)
+        return torch.addcmul(inputs, self._gate, hidden, out=out)
 
     def _activation(self, z):
         """Derivatives of the activation, and its values `P_a(z)`, `(n_out, rows)`."""
-        slope = self._values.get("slope")
-        if slope is None:
-            active = self._room(self._names["active"], *z.shape)
+        _, active_name, hidden_name, _ = self._names
+        if self._slope is None:
+            active = self._room(active_name, *z.shape)
             torch.ge(z, 0, out=active)  # 1 at 0 too, see `activation`
             return active, z.clamp_min_(0)
-        active = torch.where(z < 0, slope, 1)
-        hidden = self._room(self._names["hidden"], *z.shape)
+        active = torch.where(z < 0, self._slope, 1)
+        hidden = self._room(hidden_name, *z.shape)
         return active, torch.mul(z, active, out=hidden)
 
     def backward(self, above, wants_below):
@@ -107,25 +109,23 @@ class TrainableLayer:
         torch.sum(back, dim=1, keepdim=True, out=self._gradients["bias"])
         if not wants_below:
             return None
-        weight = self._values["weight"].T
         below = self._room(self._below, *inputs.shape)
-        if "gate" in self._values and not self._is_linear:
-            return torch.addmm(above, weight, back, out=below)
-        return torch.mm(weight, back, out=below)
+        if self._gate is None or self._is_linear:
+            return torch.mm(self._weight_T, back, out=below)
+        return torch.addmm(above, self._weight_T, back, out=below)
 
     def _through_activation(self, above):
         """The gradient by the sums, of that by the outputs, which it overwrites
         unless there is a gate; those of slopes and gates are written.
         """
-        values, gradients = self._values, self._gradients
+        gradients, back = self._gradients, above
         _, z, active, hidden = self._kept
-        back = above
-        if "gate" in values:
+        if self._gate is not None:
             room = self._room("gated", *z.shape)
             product = torch.mul(above, hidden, out=room)
             torch.sum(product, dim=1, keepdim=True, out=gradients["gate"])
-            back = torch.mul(above, values["gate"], out=room)
-        if "slope" in values:
+            back = torch.mul(above, self._gate, out=room)
+        if self._slope is not None:
             product = z.clamp_max_(0).mul_(back)  # z is not needed any more
             torch.sum(product, dim=1, keepdim=True, out=gradients["slope"])
         return back.mul_(active)

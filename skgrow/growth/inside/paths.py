@@ -66,7 +66,7 @@ def branch_layer(net, path, n_branches=2, merge="add", shift=None):
     >>> bool(np.abs(inner.logits(X) - net.logits(X)).max() < 1e-12)
     True
     """
-    path = (path,) if isinstance(path, Integral) else tuple(path)
+    path = tuple(path) if isinstance(path, (tuple, list)) else (path,)
     layer = _hidden_layer(net, path)
     if isinstance(n_branches, bool) or not isinstance(n_branches, Integral):
         raise ValueError(f"n_branches must be a whole number, got {n_branches!r}.")

@@ -36,8 +36,8 @@ def check_returned(found, net, name):
             f"{name} returned {found!r:.80}, and must return the network, a Perceptron."
         )
     misfits = found.misfits(net.layers[0].n_in, net.layers[-1].n_out)
-    if not misfits and found.dtype != net.dtype:
-        misfits = [f"dtype ({found.dtype}, not {net.dtype})"]
+    if misfits != ["layers"] and found.dtype != net.dtype:
+        misfits.append(f"dtype ({found.dtype}, not {net.dtype})")
     if misfits:
         raise ValueError(
             f"{name} returned a network that does not fit to the one before: "

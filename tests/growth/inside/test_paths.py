@@ -244,6 +244,8 @@ def test_shifted_copies_grow_apart_and_learn():
         (lambda: branch_layer(network(), 4), r"no block at path \(4,\)"),
         (lambda: branch_layer(network(), (0, 1, 0)), r"no block at path \(0, 1, 0\)"),
         (lambda: branch_layer(network(), ()), r"no block at path \(\)"),
+        (lambda: branch_layer(network(), 0.5), r"no block at path \(0\.5,\)"),
+        (lambda: branch_layer(network(), "a"), r"no block at path \('a',\)"),
         (lambda: branch_layer(branched(), 1), r"already; .* such as \(1, 0, 0\)"),
         (lambda: branch_layer(branched(), (1, 0)), r"no block at path \(1, 0\)"),
         (lambda: branch_layer(network(), 0, 1), "n_branches=1"),
