@@ -24,10 +24,11 @@ from skgrow.inputs.regions import ImagePatches, Regions
 from skgrow.inputs.scaling import PixelScaler, QuantileScaler
 from skgrow.inputs.tables import Table
 from skgrow.networks.bank import BranchBank
+from skgrow.networks.blocks import Layer, Parallel
 from skgrow.networks.branch_uses import Candidates
 from skgrow.networks.curves import Curves
 from skgrow.networks.grown import GrownBranches, Network
-from skgrow.networks.perceptron import Layer, Perceptron
+from skgrow.networks.perceptron import Perceptron
 from skgrow.networks.surfaces import Surfaces
 from skgrow.networks.votes import Electorate, Tally
 from skgrow.training.targets import ClassTarget, NumberTarget
@@ -40,8 +41,8 @@ ESTIMATORS = (
 )  # fmt: skip
 PARTS = (
     BranchBank, Candidates, Clusters, Curves, Electorate, GrownBranches, ImagePatches,
-    Layer, Network, Perceptron, PixelScaler, QuantileScaler, Regions, Surfaces, Table,
-    Tally, At, *HOW.values(), *WHEN.values(), *WHERE.values(),
+    Layer, Network, Parallel, Perceptron, PixelScaler, QuantileScaler, Regions, Surfaces,
+    Table, Tally, At, *HOW.values(), *WHEN.values(), *WHERE.values(),
 )  # fmt: skip
 # Of a growth that is under way, which checkpoints hold and models do not.
 UNDER_WAY = (Counting, Masking, Nominees, Progress)

@@ -7,6 +7,7 @@ The protocols `How`, `Where` and `When` say what an object of one's own must hav
 from skgrow.growth.inside.depth import AutoGrow, Morphism, Net2Deeper, Stacking
 from skgrow.growth.inside.firefly import Firefly
 from skgrow.growth.inside.nest import NeST
+from skgrow.growth.inside.paths import branch_layer
 from skgrow.growth.inside.probe import Probe
 from skgrow.growth.inside.protocols import (
     Begins,
@@ -52,5 +53,6 @@ __all__ = [
     "Where",
     "ZeroPad",
     "add_units",
+    "branch_layer",
     "insert_block",
 ]

@@ -47,6 +47,7 @@ def _flags(*shape):
 
 
 BRANCHES, NETWORKS = Record(("GrownBranches",)), Record(("Network", "Electorate"))
+BLOCK = Record(("Layer", "Parallel"))  # of a dense network
 
 FIELDS = {
     "BranchBank": {
@@ -136,7 +137,12 @@ FIELDS = {
         "search": _index("nominees"),
         "unseen": _flags("searches", "rows"),
     },
-    "Perceptron": {"layers": Each(Record(("Layer",)))},
+    "Parallel": {
+        "branches": Each(Each(BLOCK)),
+        "scale": Maybe(_real(3, None)),
+        "n_steps": Whole(),
+    },
+    "Perceptron": {"layers": Each(BLOCK)},
     "PixelScaler": {"middle": Number(), "spread": Number(above=0)},
     "Progress": {
         "standing": Record(("Masking", "Counting")),

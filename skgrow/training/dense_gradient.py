@@ -1,4 +1,4 @@
-"""A dense network in training: its gradient, in memory that is used again."""
+"""A dense network in training: all its numbers in one vector, its gradient, and Adam."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from skgrow.networks.blocks import Layer, Parallel, mapped, parts_of
 from skgrow.networks.perceptron import Perceptron
+from skgrow.training.dense_blocks import (
+    TrainableLayer,
+    TrainableParallel,
+    TrainableSeries,
+)
 from skgrow.training.tensors import Workspace
 
 __all__ = ["TrainablePerceptron"]
 
-ORDER = ("weight", "bias", "slope", "gate")  # of the arrays in the vector of all numbers
+# Of the arrays in the vector of all numbers.
+ORDER = ("weight", "bias", "slope", "gate", "scale")
 
 
 class TrainablePerceptron:
     """A `Perceptron` with what a training step needs: its gradient, and Adam.
 
     As of a bank in training, see `TrainableBank`, all numbers stand in one vector, so
-    that Adam's update is one operation, and the layers are products written out.
+    that Adam's update is one operation, and the blocks are products written out, see
+    `dense_blocks.py`.
 
     Parameters
     ----------
@@ -29,11 +37,13 @@ class TrainablePerceptron:
 
     Attributes
     ----------
-    layers, gradients : list of dict
-        Of each layer, the arrays by their names; biases, slopes and gates are columns
-        `(n_out, 1)`. They are views: a change of the vectors changes them.
+    values, gradients : list of dict
+        Of each part of the network, in the order of `parts_of`, the arrays by their
+        names; all but weights are columns, as biases `(n_out, 1)`. They are views: a
+        change of the vectors changes them.
     parameters, gradient : Tensor of shape (n_parameters,)
-        All numbers: weights of all layers, then biases, slopes, gates.
+        All numbers: weights of all layers, then biases, slopes, gates, and scales of
+        parallel blocks.
     penalty, penalty_grad : Tensor of shape (n_weights,)
         The weights among them, of which a penalty wants the squares; their gradient.
 
@@ -41,7 +51,8 @@ class TrainablePerceptron:
     --------
     >>> import numpy as np
     >>> import torch
-    >>> from skgrow.networks.perceptron import Layer, Perceptron
+    >>> from skgrow.networks.blocks import Layer
+    >>> from skgrow.networks.perceptron import Perceptron
     >>> from skgrow.training.dense_gradient import TrainablePerceptron
     >>> hidden = Layer.of(np.ones((2, 1)), np.zeros(2))
     >>> readout = Layer.of(np.ones((1, 2)), np.zeros(1))
@@ -55,13 +66,14 @@ class TrainablePerceptron:
 
     def __init__(self, net, device="cpu"):
         self._net, self._n_steps = net, 0
+        self._parts = list(parts_of(net.layers))
         self._places = [
             (i, name)
             for name in ORDER
-            for i, layer in enumerate(net.layers)
-            if getattr(layer, name) is not None
+            for i, part in enumerate(self._parts)
+            if name in part.arrays
         ]
-        arrays = [getattr(net.layers[i], name) for i, name in self._places]
+        arrays = [self._parts[i].arrays[name] for i, name in self._places]
         self._shapes = [array.shape[1:] for array in arrays]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         planes = np.concatenate([array.reshape(3, -1) for array in arrays], axis=1)
@@ -69,29 +81,32 @@ class TrainablePerceptron:
         self._planes = torch.tensor(planes, device=device)
         self.parameters = self._planes[0]
         self.gradient = torch.zeros_like(self.parameters)
-        self.layers = self._views(self.parameters)
+        self.values = self._views(self.parameters)
         self.gradients = self._views(self.gradient)
-        n_weights = sum(layer.weight[0].size for layer in net.layers)
+        leaves = [part for part in self._parts if isinstance(part, Layer)]
+        n_weights = sum(layer.weight[0].size for layer in leaves)
         self.penalty = self.parameters[:n_weights]
         self.penalty_grad = self.gradient[:n_weights]
-        self._mask = self._connections(device)
-        self._workspace = Workspace(self.parameters)
+        self._mask = self._connections(leaves)
+        views = enumerate(zip(self.values, self.gradients, strict=True))
+        self._series = _series(net.layers, views, Workspace(self.parameters))
 
     def _views(self, vector):
-        """The parts of a vector as arrays of the layers."""
-        layers = [{} for _ in self._net.layers]
-        parts = zip(self._places, vector.split(self._sizes), self._shapes, strict=True)
-        for (i, name), part, shape in parts:
-            layers[i][name] = part.view(*shape) if name == "weight" else part[:, None]
-        return layers
+        """The slices of a vector as arrays of the parts of the network."""
+        found = [{} for _ in self._parts]
+        slices = zip(self._places, vector.split(self._sizes), self._shapes, strict=True)
+        for (i, name), values, shape in slices:
+            is_weight = name == "weight"
+            found[i][name] = values.view(*shape) if is_weight else values[:, None]
+        return found
 
-    def _connections(self, device):
+    def _connections(self, leaves):
         """Which of the weights there are, as ones and zeros; None for all."""
-        if all(layer.mask is None for layer in self._net.layers):
+        if all(layer.mask is None for layer in leaves):
             return None
-        parts = [layer.connections.reshape(-1) for layer in self._net.layers]
-        dtype = self.parameters.dtype
-        return torch.tensor(np.concatenate(parts), device=device, dtype=dtype)
+        masks = np.concatenate([layer.connections.reshape(-1) for layer in leaves])
+        like = self.parameters
+        return torch.tensor(masks, device=like.device, dtype=like.dtype)
 
     def logits(self, inputs):
         """Outputs, a Tensor `(n_outputs, rows)`.
@@ -100,31 +115,7 @@ class TrainablePerceptron:
         ----------
         inputs : Tensor of shape (n_features, rows)
         """
-        self._kept, last, n_rows = [], len(self.layers) - 1, inputs.shape[1]
-        for i, layer in enumerate(self.layers):
-            z = self._workspace.room(("z", i), len(layer["bias"]), n_rows)
-            torch.addmm(layer["bias"], layer["weight"], inputs, out=z)
-            if i == last:
-                self._kept.append((inputs, z, None, None))
-                return z
-            active, hidden = self._activation(i, z)
-            self._kept.append((inputs, z, active, hidden))
-            if "gate" in layer:
-                out = self._workspace.room(("out", i), *z.shape)
-                inputs = torch.addcmul(inputs, layer["gate"], hidden, out=out)
-            else:
-                inputs = hidden
-
-    def _activation(self, i, z):
-        """Derivatives of the activation, and its values `P_a(z)`, `(n_out, rows)`."""
-        slope = self.layers[i].get("slope")
-        if slope is None:
-            active = self._workspace.room(("active", i), *z.shape)
-            torch.ge(z, 0, out=active)  # 1 at 0 too, see `activation`
-            return active, z.clamp_min_(0)
-        active = torch.where(z < 0, slope, 1)
-        hidden = self._workspace.room(("hidden", i), *z.shape)
-        return active, torch.mul(z, active, out=hidden)
+        return self._series.forward(inputs)
 
     def backward(self, output_gradient):
         """Write the gradient of a loss to `gradient`.
@@ -135,37 +126,7 @@ class TrainablePerceptron:
             Of the loss, by the logits that `logits` gave last. Once only: what `logits`
             has kept for it is used up.
         """
-        back = output_gradient
-        for i in reversed(range(len(self.layers))):
-            inputs, above = self._kept[i][0], back
-            if i < len(self.layers) - 1:
-                back = self._through_activation(i, above)
-            torch.mm(back, inputs.T, out=self.gradients[i]["weight"])
-            torch.sum(back, dim=1, keepdim=True, out=self.gradients[i]["bias"])
-            if i:
-                weight = self.layers[i]["weight"].T
-                below = self._workspace.room(("below", i % 2), *inputs.shape)
-                if "gate" in self.layers[i]:
-                    back = torch.addmm(above, weight, back, out=below)
-                else:
-                    back = torch.mm(weight, back, out=below)
-
-    def _through_activation(self, i, above):
-        """The gradient by a layer's sums, of that by its outputs, which it overwrites
-        unless it has a gate; those of its slopes and gates are written.
-        """
-        layer, gradient = self.layers[i], self.gradients[i]
-        _, z, active, hidden = self._kept[i]
-        back = above
-        if "gate" in layer:
-            room = self._workspace.room("gated", *z.shape)
-            product = torch.mul(above, hidden, out=room)
-            torch.sum(product, dim=1, keepdim=True, out=gradient["gate"])
-            back = torch.mul(above, layer["gate"], out=room)
-        if "slope" in layer:
-            product = z.clamp_max_(0).mul_(back)  # z is not needed any more
-            torch.sum(product, dim=1, keepdim=True, out=gradient["slope"])
-        return back.mul_(active)
+        self._series.backward(output_gradient, wants_below=False)
 
     def adam(self, learning_rate):
         """Adam, going on with the moments that the network holds.
@@ -173,7 +134,7 @@ class TrainablePerceptron:
         It sees one vector, or one for each array where layers differ in the steps that
         Adam has taken.
         """
-        steps = [self._net.layers[i].n_steps for i, _ in self._places]
+        steps = [self._parts[i].n_steps for i, _ in self._places]
         sizes, planes = self._sizes, self._planes
         if len(set(steps)) == 1:
             steps, sizes = steps[:1], [len(self.parameters)]
@@ -197,19 +158,43 @@ class TrainablePerceptron:
             self.penalty_grad.mul_(self._mask)
         optimizer.step()
         self._n_steps += 1
-        for layer in self.layers:
-            if "slope" in layer:  # between a ReLU's and that of its mirror image
-                layer["slope"].clamp_(0, 2)
+        for values in self.values:
+            if "slope" in values:  # between a ReLU's and that of its mirror image
+                values["slope"].clamp_(0, 2)
 
     def trained(self):
         """The network as it is now, a `Perceptron`, with Adam's moments."""
-        arrays = [{} for _ in self._net.layers]
+        arrays = [{} for _ in self._parts]
         planes = self._planes.cpu().numpy()
-        parts = np.split(planes, np.cumsum(self._sizes)[:-1], axis=1)
-        for (i, name), part, shape in zip(self._places, parts, self._shapes, strict=True):
-            arrays[i][name] = part.reshape(3, *shape).copy()
-        layers = (
-            replace(layer, **found, n_steps=layer.n_steps + self._n_steps)
-            for layer, found in zip(self._net.layers, arrays, strict=True)
-        )
-        return Perceptron(tuple(layers))
+        slices = np.split(planes, np.cumsum(self._sizes)[:-1], axis=1)
+        places = zip(self._places, slices, self._shapes, strict=True)
+        for (i, name), numbers, shape in places:
+            arrays[i][name] = numbers.reshape(3, *shape).copy()
+        found = iter(arrays)
+
+        def changed(part):
+            own = next(found)
+            if not own:  # a concatenation, whose numbers are all in its branches
+                return part
+            return replace(part, **own, n_steps=part.n_steps + self._n_steps)
+
+        return Perceptron(mapped(self._net.layers, changed))
+
+
+def _series(blocks, numbered, workspace, depth=0):
+    """Blocks in training, of numbered views in the order of `parts_of`."""
+    found = []
+    for k, block in enumerate(blocks):
+        below = ("below", depth, k % 2)
+        if isinstance(block, Parallel):
+            branches = [
+                _series(branch, numbered, workspace, depth + 1)
+                for branch in block.branches
+            ]
+            number, views = next(numbered)  # after those of the branches
+            found.append(TrainableParallel(branches, *views, workspace, number, below))
+        else:
+            number, views = next(numbered)
+            is_readout = depth == 0 and k == len(blocks) - 1
+            found.append(TrainableLayer(*views, workspace, number, below, is_readout))
+    return TrainableSeries(found)

@@ -31,6 +31,7 @@ from skgrow.files.persistence import digest
 from skgrow.inputs.tables import Table
 from skgrow.networks.bank import BranchBank
 from skgrow.networks.grown import GrownBranches
+from skgrow.policies import GradMax, branch_layer
 
 # Labels, and numbers that nothing is found by; they may be any. A bank that votes has the
 # columns of its source, but is used on others.
@@ -57,6 +58,20 @@ def dense():
     return GrowingMLPClassifier((3,), how="nest", max_iter=3, random_state=0).fit(X, y)
 
 
+class Branched(GradMax):
+    """Sums of two branches, one of which has its units in two groups."""
+
+    def begin(self, net, random_state):
+        net = branch_layer(net, 0)
+        return branch_layer(net, (0, 1, 0), merge="concat")
+
+
+def branched():
+    X, y = table_rows()
+    model = GrowingMLPClassifier((4, 3), how=Branched(), max_iter=3, random_state=0)
+    return model.fit(X, y).set_params(how="gradmax")
+
+
 def framed():
     """A model of a frame with categories."""
     X, y = table_rows()
@@ -72,7 +87,7 @@ def stored(name):
 
 
 MAKE = {
-    "curved": curved, "dense": dense, "framed": framed,
+    "curved": curved, "dense": dense, "branched": branched, "framed": framed,
     "nam": lambda: stored("nam"), "vote": lambda: stored("vote"),
 }  # fmt: skip
 
@@ -237,6 +252,94 @@ def test_fitted_state_that_is_missing(model, tmp_path):
     for name in set(state) - optional:
         parts[0]["estimator"][2] = {k: v for k, v in state.items() if k != name}
         refused(tmp_path / "a", arrays, parts)
+
+
+# -------------------------------------------------------------------- parallel blocks
+
+
+def blocks_of(parts):
+    """The blocks of a dense network, in the tree of its file."""
+    return parts[0]["estimator"][2]["_network"]["record"][1]["layers"]["tuple"]
+
+
+def no_branches(blocks, fields, branches):
+    branches[:] = []
+
+
+def empty_branch(blocks, fields, branches):
+    branches[0]["tuple"] = []
+
+
+def one_branch_less(blocks, fields, branches):
+    del branches[0]  # and as many scales as before
+
+
+def other_widths(blocks, fields, branches):
+    del branches[1]["tuple"][0]["record"][1]["branches"]["tuple"][0]
+
+
+def no_tuple(blocks, fields, branches):
+    fields["branches"] = branches
+
+
+def no_block(blocks, fields, branches):
+    branches[0]["tuple"][0] = {"record": ["Never", {}]}
+
+
+def a_network_inside(blocks, fields, branches):
+    inside = {"record": ["Perceptron", {"layers": {"tuple": [blocks[-1]]}}]}
+    branches[0]["tuple"][0] = inside
+
+
+def two_outputs_beside_each_other(blocks, fields, branches):
+    fields["scale"] = None  # the reader reads one of the sums
+
+
+def a_readout_of_branches(blocks, fields, branches):
+    inside = {"tuple": [{"tuple": [blocks[-1]]}]}
+    blocks[-1] = {"record": ["Parallel", {"branches": inside}]}
+
+
+def steps_below_zero(blocks, fields, branches):
+    fields["n_steps"] = -1
+
+
+FORGERIES = [
+    no_branches, empty_branch, one_branch_less, other_widths, no_tuple, no_block,
+    a_network_inside, two_outputs_beside_each_other, a_readout_of_branches,
+    steps_below_zero,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("forge", FORGERIES)
+def test_parallel_blocks_that_do_not_fit(forge, tmp_path):
+    parts, arrays = parts_of(branched())
+    blocks = blocks_of(parts)
+    name, fields = blocks[0]["record"]
+    assert name == "Parallel"
+    forge(blocks, fields, fields["branches"]["tuple"])
+    refused(tmp_path / "a", arrays, parts, match="no usable model")
+
+
+def deeper(blocks, n_levels):
+    for _ in range(n_levels):
+        inside = {"tuple": [{"tuple": [blocks[0]]}]}
+        blocks[0] = {"record": ["Parallel", {"branches": inside}]}
+
+
+def test_a_tree_of_blocks_beyond_pythons_stack(tmp_path):
+    parts, arrays = parts_of(branched())
+    deeper(blocks_of(parts), 100)
+    refused(tmp_path / "a", arrays, parts, match="no usable model.*recursion")
+
+
+def test_a_tree_of_some_levels_is_the_same_network(tmp_path):
+    model = branched()
+    parts, arrays = parts_of(model)
+    deeper(blocks_of(parts), 20)
+    (tmp_path / "a").write_bytes(forged(arrays, parts))
+    again, X = skgrow.load(tmp_path / "a"), table_rows()[0]
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
 # ---------------------------------------------------------------------------- tables

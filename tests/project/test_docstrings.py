@@ -30,7 +30,8 @@ PROTOCOLS = [
     f"skgrow.policies.{name}"
     for name in ("Begins", "How", "Shrinks", "Sizes", "Steps", "When", "Where")
 ]
-NAMES += [f"skgrow.policies.{name}" for name in ("Probe", "add_units", "insert_block")]
+OPERATIONS = ("Probe", "add_units", "branch_layer", "insert_block")
+NAMES += [f"skgrow.policies.{name}" for name in OPERATIONS]
 NAMES += PROTOCOLS
 POLICIES = {f"skgrow.policies.{name}" for name in skgrow.policies.__all__} - {*NAMES}
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.networks.perceptron import ARRAYS, Layer, Perceptron, forward
+from skgrow.networks.blocks import Layer, Parallel, mapped, parameters_of, parts_of
+from skgrow.networks.perceptron import Perceptron, forward
 from skgrow.training.dense_gradient import TrainablePerceptron
 from skgrow.training.dense_training import Rows, train_pass
 
@@ -35,20 +36,36 @@ def layer_of(n_out, n_in, state, kinds="", n_steps=7):
     )  # fmt: skip
 
 
+def series_of(plan, n_in, state):
+    """Blocks: a layer is `(n_out, kinds)`, a parallel block `(merge, *branches)`."""
+    blocks = []
+    for first, *rest in plan:
+        if isinstance(first, int):
+            block = layer_of(first, n_in, state, *rest)
+        else:
+            branches = tuple(series_of(branch, n_in, state) for branch in rest)
+            scale = np.stack(
+                [state.uniform(-1, 1, len(rest)), 1e-2 * state.normal(size=len(rest)),
+                 1e-3 * state.uniform(size=len(rest))]
+            )  # fmt: skip
+            block = Parallel(branches, scale if first == "add" else None, n_steps=7)
+        blocks.append(block)
+        n_in = block.n_out
+    return tuple(blocks)
+
+
 def net_of(*hidden, readout="", dtype=np.float64, seed=0):
-    """Hidden layers given as `(n_out, kinds)`."""
-    state, layers, n_in = np.random.RandomState(seed), [], N_COLUMNS
-    for n_out, kinds in (*hidden, (N_OUTPUTS, readout)):
-        layers.append(layer_of(n_out, n_in, state, kinds))
-        n_in = n_out
+    """A network of hidden blocks as `series_of` has them."""
+    state = np.random.RandomState(seed)
+    blocks = series_of((*hidden, (N_OUTPUTS, readout)), N_COLUMNS, state)
     if dtype != np.float64:
-        layers = [astype(layer, dtype) for layer in layers]
-    return Perceptron(tuple(layers))
+        blocks = mapped(blocks, lambda part: astype(part, dtype))
+    return Perceptron(blocks)
 
 
-def astype(layer, dtype):
-    arrays = {name: getattr(layer, name).astype(dtype) for name in layer.arrays}
-    return replace(layer, **arrays)
+def astype(part, dtype):
+    arrays = {name: planes.astype(dtype) for name, planes in part.arrays.items()}
+    return replace(part, **arrays)
 
 
 NETS = {
@@ -62,7 +79,30 @@ NETS = {
     "slopes and gate": ((4, "s"), (4, "sg"), (6, "")),
     "mask": ((4, "m"), (6, "m")),
     "all": ((4, "sm"), (4, "sgm"), (4, "g"), (6, ""), (2, "s")),
-}
+    "added": ((4, ""), ("add", [(6, "")], [(6, "")])),
+    "added first": (("add", [(4, "s")], [(4, "")], [(4, "")]), (2, "")),
+    "concatenated": ((4, ""), ("concat", [(1, "")], [(3, "s")], [(2, "m")])),
+    "concatenated first": (("concat", [(3, "")], [(2, "")]),),
+    "unequal paths": (
+        ("add", [(6, "")], [(4, ""), (3, "s"), (6, "")]), (3, ""),
+        ("concat", [(3, "g"), (3, "g")], [(2, "")]),
+    ),
+    "one after the other": (
+        (4, ""), ("add", [(4, "")], [(4, "g")]), ("add", [(4, "s")], [(4, "")]),
+        ("concat", [(2, "")], [(3, "")]), ("concat", [(2, "")], [(3, "")]),
+    ),
+    "tree": (
+        (4, "s"), ("add", [("concat", [(2, "")], [(4, "g")])], [(5, "m"), (6, "")]),
+        ("concat", [(6, "g")], [("add", [(2, "")], [(3, ""), (2, "s")]), (2, "sg")]),
+    ),
+    "sums of sums": (
+        ("add", [("add", [(3, "")], [(3, "s")])],
+         [(4, ""), ("add", [(3, "")], [(3, "")])]),
+    ),
+    "tree first": (
+        ("add", [("add", [(3, "")], [(3, "")]), (3, "")], [(3, ""), (3, "g")]),
+    ),
+}  # fmt: skip
 
 
 def rows_of(n=50, n_targets=None, dtype=np.float64, seed=1):
@@ -77,10 +117,19 @@ def rows_of(n=50, n_targets=None, dtype=np.float64, seed=1):
 
 def tensors_of(net):
     tensors = net.tensors()
-    for layer in tensors:
-        for tensor in layer.values():
-            tensor.requires_grad_()
+    for tensor in parameters_of(tensors):
+        tensor.requires_grad_()
     return tensors
+
+
+def flat(tensors):
+    """A dict for each part of a network, in the order of `parts_of`."""
+    found = []
+    for block in tensors:
+        for branch in block.get("branches", ()):
+            found += flat(branch)
+        found.append({name: t for name, t in block.items() if name != "branches"})
+    return found
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -97,7 +146,7 @@ def test_gradient_is_that_of_autograd(name):
             network.logits(x.T), expected.detach().T, rtol=0, atol=1e-12
         )
         network.backward(wanted.clone())
-        for found, layer in zip(network.gradients, tensors, strict=True):
+        for found, layer in zip(network.gradients, flat(tensors), strict=True):
             assert found.keys() == layer.keys()
             for array, tensor in layer.items():
                 np.testing.assert_allclose(
@@ -126,17 +175,15 @@ def test_units_of_zeros_learn(kinds):
 
 def plain_pass(net, rows, generator, *, batch_size, learning_rate, alpha=0.0):
     """`train_pass` by torch's gradients, and its Adam for each array on its own."""
-    tensors, moments = tensors_of(net), []
-    optimizer = torch.optim.Adam(
-        [t for ly in tensors for t in ly.values()], learning_rate
-    )
-    for layer, found in zip(net.layers, tensors, strict=True):
+    tensors = tensors_of(net)
+    parts, values = list(parts_of(net.layers)), flat(tensors)
+    optimizer = torch.optim.Adam(parameters_of(tensors), learning_rate)
+    for part, found in zip(parts, values, strict=True):
         for name, tensor in found.items():
-            first, second = map(torch.tensor, getattr(layer, name)[1:])
-            step = torch.tensor(float(layer.n_steps))
+            first, second = map(torch.tensor, getattr(part, name)[1:])
+            step = torch.tensor(float(part.n_steps))
             state = {"step": step, "exp_avg": first, "exp_avg_sq": second}
             optimizer.state[tensor] = state
-            moments.append(state)
     total = mass = 0.0
     for index in torch.randperm(len(rows), generator=generator).split(batch_size):
         batch = rows.take(index)
@@ -149,41 +196,47 @@ def plain_pass(net, rows, generator, *, batch_size, learning_rate, alpha=0.0):
         else:
             losses = (outputs - batch.y).square().sum(dim=1) / 2
         loss = losses @ batch.weight / weight
-        penalty = sum(layer["weight"].square().sum() for layer in tensors) * alpha / 2
+        squares = (
+            found["weight"].square().sum() for found in values if "weight" in found
+        )
+        penalty = sum(squares) * alpha / 2
         optimizer.zero_grad(set_to_none=True)
         (loss + penalty).backward()
-        for layer, found in zip(net.layers, tensors, strict=True):
-            found["weight"].grad *= torch.tensor(layer.connections)
+        for part, found in zip(parts, values, strict=True):
+            if "weight" in found:
+                found["weight"].grad *= torch.tensor(part.connections)
         optimizer.step()
-        for found in tensors:
+        for found in values:
             if "slope" in found:
                 found["slope"].data.clamp_(0, 2)
         total, mass = total + weight * float(loss.detach()), mass + weight
-    layers = []
-    for layer, found in zip(net.layers, tensors, strict=True):
-        states = {name: optimizer.state[tensor] for name, tensor in found.items()}
-        arrays = {
-            name: np.stack(
-                [found[name].detach(), state["exp_avg"], state["exp_avg_sq"]]
-            )
-            for name, state in states.items()
-        }  # fmt: skip
-        n_steps = int(states["weight"]["step"])
-        layers.append(replace(layer, **arrays, n_steps=n_steps))
-    return Perceptron(tuple(layers)), total / mass
+    found = iter(values)
+    blocks = mapped(net.layers, lambda part: plain_part(part, next(found), optimizer))
+    return Perceptron(blocks), total / mass
+
+
+def plain_part(part, tensors, optimizer):
+    """A layer or parallel block with the numbers that torch's Adam has left."""
+    states = {name: optimizer.state[tensor] for name, tensor in tensors.items()}
+    arrays = {
+        name: np.stack([tensors[name].detach(), state["exp_avg"], state["exp_avg_sq"]])
+        for name, state in states.items()
+    }
+    n_steps = {int(state["step"]) for state in states.values()} or {part.n_steps}
+    return replace(part, **arrays, n_steps=n_steps.pop())
 
 
 def assert_close(net, other, atol):
-    for found, wanted in zip(net.layers, other.layers, strict=True):
+    pairs = zip(parts_of(net.layers), parts_of(other.layers), strict=True)
+    for found, wanted in pairs:
+        assert type(found) is type(wanted)
         assert found.n_steps == wanted.n_steps
-        for name in ARRAYS:
-            pair = getattr(found, name), getattr(wanted, name)
-            if pair[1] is None:
-                assert pair[0] is None
-            else:
-                assert pair[0].dtype == pair[1].dtype
-                np.testing.assert_allclose(*pair, rtol=0, atol=atol)
-        np.testing.assert_array_equal(found.mask, wanted.mask)
+        assert found.arrays.keys() == wanted.arrays.keys()
+        for name, planes in wanted.arrays.items():
+            assert found.arrays[name].dtype == planes.dtype
+            np.testing.assert_allclose(found.arrays[name], planes, rtol=0, atol=atol)
+        if isinstance(wanted, Layer):
+            np.testing.assert_array_equal(found.mask, wanted.mask)
 
 
 @pytest.mark.parametrize("n_targets", [None, N_OUTPUTS])
@@ -211,6 +264,19 @@ def test_layers_may_differ_in_the_steps_that_adam_has_taken():
     assert_close(found, wanted, 1e-12)
 
 
+def test_a_fresh_scale_takes_the_first_steps_of_adam():
+    """Its branches were trained before, as those of a layer that was branched."""
+    net = net_of(*NETS["added"])
+    block = net.layers[1]
+    fresh = replace(block, scale=block.scale * [[1], [0], [0]], n_steps=0)
+    net = net.with_layers(1, 1, fresh)
+    draws = [torch.Generator().manual_seed(0) for _ in range(2)]
+    found, _ = train_pass(net, rows_of(), draws[0], **PLAN)
+    wanted, _ = plain_pass(net, rows_of(), draws[1], **PLAN)
+    assert [part.n_steps for part in parts_of(found.layers)] == [11, 11, 11, 4, 11]
+    assert_close(found, wanted, 1e-12)
+
+
 def test_rows_of_no_weight_take_no_step():
     rows, net = rows_of(), net_of((4, ""))
     heavy = torch.arange(len(rows)) < 3  # most batches of 2 hold none of these
@@ -234,9 +300,10 @@ def test_a_batch_may_have_any_size(batch_size):
     assert_close(found, wanted, 1e-12)
 
 
-def test_float32_stays_float32_and_is_near():
+@pytest.mark.parametrize("name", ["all", "tree"])
+def test_float32_stays_float32_and_is_near(name):
     rows = rows_of(dtype=np.float32)
-    net = net_of(*NETS["all"], dtype=np.float32)
+    net = net_of(*NETS[name], dtype=np.float32)
     draws = [torch.Generator().manual_seed(0) for _ in range(2)]
     found, loss = train_pass(net, rows, draws[0], **PLAN)
     wanted, expected = plain_pass(net, rows, draws[1], **PLAN)
@@ -254,18 +321,23 @@ def test_slopes_stay_between_both_bounds_and_missing_weights_zero():
         assert not layer.weight[:, ~layer.mask].any()
 
 
-def test_the_network_is_left_alone():
-    net = net_of(*NETS["all"])
-    copies = [{n: getattr(ly, n).copy() for n in ly.arrays} for ly in net.layers]
+@pytest.mark.parametrize("name", ["all", "tree"])
+def test_the_network_is_left_alone(name):
+    net = net_of(*NETS[name])
+    parts = list(parts_of(net.layers))
+    copies = [{n: a.copy() for n, a in part.arrays.items()} for part in parts]
     after, _ = train_pass(net, rows_of(), torch.Generator().manual_seed(0), **PLAN)
-    for layer, trained, arrays in zip(net.layers, after.layers, copies, strict=True):
+    trained = parts_of(after.layers)
+    for part, other, arrays in zip(parts, trained, copies, strict=True):
         for name, array in arrays.items():
-            np.testing.assert_array_equal(getattr(layer, name), array)
-            assert not np.shares_memory(getattr(layer, name), getattr(trained, name))
+            np.testing.assert_array_equal(getattr(part, name), array)
+            assert not np.shares_memory(getattr(part, name), getattr(other, name))
 
 
-def test_the_penalty_sees_weights_only():
-    net = net_of(*NETS["all"])
-    squares = sum(np.square(layer.weight[0]).sum() for layer in net.layers)
+@pytest.mark.parametrize("name", ["all", "tree"])
+def test_the_penalty_sees_weights_only(name):
+    net = net_of(*NETS[name])
+    layers = [part for part in parts_of(net.layers) if isinstance(part, Layer)]
+    squares = sum(np.square(layer.weight[0]).sum() for layer in layers)
     network = TrainablePerceptron(net)
     assert float(network.penalty.square().sum()) == pytest.approx(squares)

@@ -10,12 +10,14 @@ from sklearn.base import BaseEstimator
 
 from skgrow.growth.inside.limits import COUNT, POSITIVE, SHARE, SIZE
 from skgrow.growth.inside.surgery import (
+    can_widen,
     fuse,
     insert_block,
     insert_decomposed,
     insert_identity,
 )
-from skgrow.networks.perceptron import forward, random_units, with_moments
+from skgrow.networks.blocks import Layer, with_moments
+from skgrow.networks.perceptron import forward, random_units
 
 __all__ = ["AutoGrow", "Morphism", "Net2Deeper", "Stacking"]
 
@@ -88,9 +90,9 @@ class Morphism(BaseEstimator):
         """
         for i in reversed(range(net.n_hidden)):
             layer = net.layers[i]
-            gated = layer.gate is not None or net.layers[i + 1].gate is not None
-            bent = np.abs(1 - layer.slopes).max() > self.straight
-            if gated or bent or net.n_hidden == 1:
+            if net.n_hidden == 1 or not can_widen(net, i):
+                continue
+            if np.abs(1 - layer.slopes).max() > self.straight:
                 continue
             line = replace(layer, slope=with_moments(np.ones_like(layer.slopes)))
             fused = fuse(net.with_layers(i, 1, line), i)
@@ -146,11 +148,21 @@ class Stacking(BaseEstimator):
         for k in range(n_new):
             copy = stack[k % len(stack)]
             if self.gate == "zero":
+                _check_copied(copy, i)
                 zeros = np.zeros(copy.n_out, net.dtype)
                 net = insert_block(net, i + k, copy.weight[0], copy.bias[0], zeros)
             else:
                 net = net.with_layers(i + k + 1, 0, copy)
         return net
+
+
+def _check_copied(block, i):
+    """Raise ValueError unless a block can be copied as a residual one."""
+    if not isinstance(block, Layer):
+        raise ValueError(
+            f"the stack below layer {i} has a parallel block, which has no copy as a "
+            'residual block; take Stacking(gate="none").'
+        )
 
 
 @dataclass(repr=False, eq=False)

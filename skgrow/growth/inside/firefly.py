@@ -9,7 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skgrow.growth.inside.limits import COUNT, SIZE
-from skgrow.growth.inside.surgery import add_units, split_units
+from skgrow.growth.inside.surgery import add_units, check_hidden, split_units
 from skgrow.networks.perceptron import forward
 
 __all__ = ["Firefly"]
@@ -43,6 +43,7 @@ class Firefly(BaseEstimator):
 
     def start(self, net, i, n_new, probe):
         """See `RandomStart.start`."""
+        check_hidden(net, i, to_widen=True)
         scores, parts = self.candidates(net, i, n_new, probe)
         best = np.argsort(scores, kind="stable")[:n_new]
         width = net.widths[i]

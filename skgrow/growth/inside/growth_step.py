@@ -100,7 +100,7 @@ class GrowthStep:
 
     def _now(self, net):
         """Layers, or units, that there are."""
-        return net.n_hidden if self._is_depth else sum(net.widths)
+        return net.n_hidden if self._is_depth else net.n_units
 
     def asked(self, net, n_neurons, n_layers):
         """What a user asks for by hand, checked."""

@@ -8,7 +8,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skgrow.growth.inside.limits import COUNT, OPEN_SHARE, SHARE, SIZE
-from skgrow.growth.inside.surgery import add_units, drop_idle_units, keep_connections
+from skgrow.growth.inside.surgery import (
+    add_units,
+    check_hidden,
+    drop_idle_units,
+    keep_connections,
+)
+from skgrow.networks.blocks import Layer
 from skgrow.networks.perceptron import random_units
 
 __all__ = ["NeST"]
@@ -85,6 +91,7 @@ class NeST(BaseEstimator):
 
     def start(self, net, i, n_new, probe):
         """More connections as well, see `RandomStart.start`."""
+        check_hidden(net, i, to_widen=True)
         inputs, slopes = probe.signals(net)
         is_last = i == net.n_hidden - 1
         for k in (i, i + 1) if is_last else (i,):
@@ -125,6 +132,8 @@ class NeST(BaseEstimator):
         """The network without its smallest weights, see `Morphism.smaller`."""
         pruned = net
         for i, layer in enumerate(net.layers):
+            if not isinstance(layer, Layer):
+                continue
             size = np.where(layer.connections, np.abs(layer.weight[0]), np.inf)
             n_going = min(round(self.prune * layer.n_weights), layer.n_weights - 1)
             mask = layer.connections.copy()

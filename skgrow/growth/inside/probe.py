@@ -44,6 +44,8 @@ class Probe:
     def signals(self, net):
         """Inputs of every layer, and the gradients of the loss by its sums `z`.
 
+        Of a parallel block the gradients are by its outputs.
+
         Parameters
         ----------
         net : Perceptron
@@ -55,8 +57,8 @@ class Probe:
             They sum to the gradient of the mean loss: weights and `1 / n_rows` are in.
         """
         tensors, seen = net.tensors(self.rows.X.device), []
-        tensors[0]["weight"].requires_grad_()
-        loss = self.rows.loss(forward(self.rows.X, tensors, seen))
+        inputs = self.rows.X.detach().requires_grad_()  # else there is no graph
+        loss = self.rows.loss(forward(inputs, tensors, seen))
         slopes = torch.autograd.grad(loss, [z for _, z in seen])
         inputs = [x.detach().cpu().numpy() for x, _ in seen]
         return inputs, [g.cpu().numpy() for g in slopes]
@@ -122,7 +124,7 @@ class Probe:
         return float((sums < 0).all(axis=0).mean())
 
     def pre_activations(self, net):
-        """The sums `z` of each layer.
+        """The sums `z` of each layer; of a parallel block, its outputs.
 
         Parameters
         ----------

@@ -56,6 +56,7 @@ class How(Protocol):
             (3, n_out)`: the values, and Adam's first and second moments of them.
         i : int
             Hidden layer, from 0 at the inputs; its units are read by `net.layers[i + 1]`.
+            Either may be a parallel block, see `branch_layer`, which has no `weight`.
         n_new : int
             Units or layers to add, exactly.
         probe : Probe

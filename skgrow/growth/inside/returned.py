@@ -36,7 +36,7 @@ def check_returned(found, net, name):
             f"{name} returned {found!r:.80}, and must return the network, a Perceptron."
         )
     misfits = found.misfits(net.layers[0].n_in, net.layers[-1].n_out)
-    if found.layers and found.dtype != net.dtype:
+    if misfits != ["layers"] and found.dtype != net.dtype:
         misfits.append(f"dtype ({found.dtype}, not {net.dtype})")
     if misfits:
         raise ValueError(

@@ -2,7 +2,9 @@
 
 Every function takes a `Perceptron` and returns another; the old one is not changed.
 Moments of what stays are kept, those of what is new are zero. "Preserving" means that
-the outputs stay as they were, to rounding.
+the outputs stay as they were, to rounding. Layers are counted along the outer series of
+the network, where a parallel block counts as one; what needs a `Layer` at a place refuses
+such a block. `paths.py` reaches into them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from skgrow.networks.perceptron import Layer, Perceptron, with_moments
+from skgrow.networks.blocks import Layer, mapped, with_moments
+from skgrow.networks.perceptron import Perceptron
 
 __all__ = [
     "add_units",
@@ -29,8 +32,12 @@ __all__ = [
 
 
 def can_widen(net, i):
-    """Whether hidden layer `i` can get units: no residual block reads or is it."""
-    return net.layers[i].gate is None and net.layers[i + 1].gate is None
+    """Whether hidden layer `i` can get units: it, and what reads it, are plain layers.
+
+    Residual blocks keep their width, and units of parallel blocks are in their branches.
+    """
+    both = net.layers[i : i + 2]
+    return all(isinstance(block, Layer) and block.gate is None for block in both)
 
 
 def check_hidden(net, i, to_widen=False):
@@ -42,8 +49,9 @@ def check_hidden(net, i, to_widen=False):
         )
     if to_widen and not can_widen(net, i):
         raise ValueError(
-            f"layer {i} cannot get units: a residual block adds its output to its "
-            "input, so both must keep their width."
+            f"layer {i} cannot get units: it, or what reads it, is a residual block, "
+            "which adds its output to its input, or a parallel one. These keep the "
+            "width of their inputs and outputs."
         )
 
 
@@ -169,33 +177,39 @@ def remove_units(net, i, keep):
 def keep_connections(net, i, mask):
     """Only the weights of layer `i` where `mask`; the others are 0 and not trained."""
     layer = net.layers[i]
+    if not isinstance(layer, Layer):
+        raise ValueError(f"block {i} is a parallel one; only a layer has connections.")
     return net.with_layers(i, 1, replace(layer, weight=layer.weight * mask, mask=mask))
 
 
 def connect_used(net):
     """The network with a connection wherever a weight is not 0. Preserving."""
-    layers = (
-        layer
-        if layer.mask is None
-        else replace(layer, mask=layer.mask | (layer.weight[0] != 0))
-        for layer in net.layers
-    )
-    return Perceptron(tuple(layers))
+
+    def connected(part):
+        if not isinstance(part, Layer) or part.mask is None:
+            return part
+        return replace(part, mask=part.mask | (part.weight[0] != 0))
+
+    return Perceptron(mapped(net.layers, connected))
 
 
 def drop_idle_units(net):
     """Without hidden units that hear nothing, or that nothing hears. Preserving.
 
+    Of layers that can get units only, see `can_widen`.
+
     What a unit says that hears nothing is the same for every row, and goes to the biases
     of those that hear it. Each layer keeps a unit.
     """
     for i in [*range(net.n_hidden), *reversed(range(net.n_hidden))]:
+        if not can_widen(net, i):
+            continue
         layer, reader = net.layers[i], net.layers[i + 1]
         deaf = ~layer.connections.any(axis=1)
         unheard = ~reader.connections.any(axis=0)
         keep = ~(deaf | unheard)
         keep[0] |= not keep.any()
-        if keep.all() or not can_widen(net, i):
+        if keep.all():
             continue
         said = layer.bias[0] * np.where(layer.bias[0] > 0, 1, layer.slopes)
         bias = reader.bias.copy()
@@ -212,7 +226,8 @@ def insert_identity(net, i):
     """
     check_hidden(net, i)
     below = net.layers[i]
-    positive = below.slope is None and below.gate is None
+    is_layer = isinstance(below, Layer)
+    positive = is_layer and below.slope is None and below.gate is None
     slope = None if positive else np.ones(below.n_out, net.dtype)
     eye = np.eye(below.n_out, dtype=net.dtype)
     fresh = Layer.of(eye, np.zeros(below.n_out, net.dtype), slope)
@@ -235,9 +250,10 @@ def insert_decomposed(net, i, width, random_state):
     """
     check_hidden(net, i)
     reader = net.layers[i + 1]
-    if reader.gate is not None:
+    if not isinstance(reader, Layer) or reader.gate is not None:
         raise ValueError(
-            f"the layer above {i} is a residual block, whose input cannot be decomposed."
+            f"what reads layer {i} is a residual block or a parallel one, whose input "
+            "cannot be decomposed."
         )
     first, second = _factors(reader.weight[0].astype(np.float64), width, random_state)
     ratio = np.sqrt(np.linalg.norm(second) / (np.linalg.norm(first) or 1.0)) or 1.0
@@ -304,12 +320,15 @@ def fuse(net, i):
     Raises
     ------
     ValueError
-        If the layer is not linear, or one of both is a residual block.
+        If the layer is not linear, or one of both is a residual or parallel block.
     """
     check_hidden(net, i)
     layer, reader = net.layers[i], net.layers[i + 1]
-    if layer.gate is not None or reader.gate is not None:
-        raise ValueError(f"layer {i} or the one above is a residual block, not fused.")
+    if not can_widen(net, i):
+        raise ValueError(
+            f"layer {i} or the one above is a residual block or a parallel one, which "
+            "is not fused."
+        )
     if (layer.slopes != 1).any():
         farthest = layer.slopes[np.abs(1 - layer.slopes).argmax()]
         raise ValueError(

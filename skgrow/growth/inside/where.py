@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 
 from skgrow.growth.inside.limits import COUNT, SIZE
 from skgrow.growth.inside.surgery import add_units, can_widen, check_hidden
+from skgrow.networks.blocks import parameters_of
 from skgrow.networks.perceptron import forward
 
 __all__ = ["WHERE", "At", "Everywhere", "Gain", "SVoD", "Stages", "Top"]
@@ -22,8 +23,8 @@ def widenable(net):
     found = [i for i in range(net.n_hidden) if can_widen(net, i)]
     if not found:
         raise ValueError(
-            "no layer can get units: every one is a residual block or feeds one. Blocks "
-            "keep their width; grow in depth instead."
+            "no layer can get units: every one is a residual or a parallel block, or "
+            "feeds one. These keep their width; grow in depth instead."
         )
     return found
 
@@ -116,7 +117,7 @@ class SVoD(BaseEstimator):
 def _trained_slopes(net, probe, n_steps, learning_rate):
     """`v_j` of every unit of each layer, after some steps of RMSprop."""
     tensors = net.tensors(probe.rows.X.device)
-    parameters = [t.requires_grad_() for layer in tensors for t in layer.values()]
+    parameters = [tensor.requires_grad_() for tensor in parameters_of(tensors)]
     optimizer = torch.optim.RMSprop(parameters, lr=learning_rate, momentum=0.1, alpha=0.9)
     rows, seen = probe.rows, []
     for _ in range(n_steps):

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from skgrow.growth.inside.limits import COUNT, SIZE
 from skgrow.growth.inside.surgery import (
     add_units,
+    check_hidden,
     split_units,
 )
 from skgrow.networks.perceptron import forward, random_units
@@ -106,6 +107,7 @@ class Net2Wider(BaseEstimator):
 
     def start(self, net, i, n_new, probe):
         """See `RandomStart.start`."""
+        check_hidden(net, i, to_widen=True)
         draw, layer = probe.random_state, net.layers[i]
         parents = draw.randint(layer.n_out, size=n_new)
         spread = self.noise * layer.weight[0].std()
@@ -135,6 +137,7 @@ class GradMax(BaseEstimator):
 
     def start(self, net, i, n_new, probe):
         """See `RandomStart.start`."""
+        check_hidden(net, i, to_widen=True)
         M, reader = probe.missing_gradient(net, i), net.layers[i + 1]
         _, sigma, Vt = np.linalg.svd(M.astype(np.float64), full_matrices=False)
         # Below, a direction is what rounding has left: of two classes there is one only.

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from skgrow.growth.inside import surgery
-from skgrow.networks.perceptron import Layer, Perceptron, activation
+from skgrow.networks.blocks import Layer, activation
+from skgrow.networks.perceptron import Perceptron
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 X = np.random.RandomState(1).normal(size=(50, 6))
@@ -212,5 +213,5 @@ def test_what_cannot_be_done_is_told(cut, message):
 
 def test_a_layer_counts_its_numbers():
     layer = Layer.of(np.ones((3, 2)), np.ones(3), np.ones(3), np.ones(3))
-    assert layer.arrays == ["weight", "bias", "slope", "gate"]
+    assert list(layer.arrays) == ["weight", "bias", "slope", "gate"]
     assert (layer.n_in, layer.n_out) == (2, 3)
