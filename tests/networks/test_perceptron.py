@@ -78,9 +78,8 @@ def test_a_tree_computes_its_formula():
 @pytest.mark.parametrize("name", NETS)
 def test_chunks_of_rows_are_put_together(name):
     net, X = NETS[name](), RNG.normal(size=(ROWS_PER_CHUNK + 3, 3))
-    parts = [
-        net.outputs(X[k : k + 1]) for k in (0, ROWS_PER_CHUNK - 1, ROWS_PER_CHUNK + 2)
-    ]
+    places = [0, ROWS_PER_CHUNK - 1, ROWS_PER_CHUNK + 2]
+    parts = [net.outputs(X[k : k + 1]) for k in places]
     whole = net.outputs(X)
     assert whole.shape == (len(X), 2)
     found = whole[places]
