@@ -25,6 +25,7 @@ from skgrow.runtime.user_warnings import warn_user
 from skgrow.training.bank_shrinkage import shrunk
 from skgrow.training.bank_training import TrainingData, TrainingPlan, train_bank
 from skgrow.training.curve_fitting import fit_curves
+from skgrow.training.early_stopping import MANY_ROWS, holds_out
 from skgrow.training.pair_screen import residual_interactions
 from skgrow.training.replicas import replica_inputs, replica_shares
 from skgrow.training.surface_fitting import fit_surfaces
@@ -34,7 +35,6 @@ __all__ = ["chooses_regions", "start", "train", "wants_curves"]
 # Hidden layers by default: those of the paper for patches of an image; for one or two
 # columns of a table fewer and wider layers were better and faster.
 NARROW, SHALLOW, FEW_COLUMNS = (9, 9, 9, 9), (16, 16), 2
-EARLY_STOPPING_ROWS = 10_000  # "auto" stops early above this, as scikit-learn does
 PAIRS_PER_COLUMN, MAX_PAIRS = 2, 64  # that "auto" trains a branch for
 LEAST_FOLDS = 4  # of which each has categories in an order learned from the others
 MAX_GROWN_PAIRS = 500  # and those that growth looks at, in both orders
@@ -66,7 +66,7 @@ def start(params, table, target, rows, deadline=None):
     -------
     state : FittedState
     rows : LabelledRows
-        With scaled inputs.
+        With scaled inputs, where a screen of pairs has needed them.
     """
     check_device(params.device)
     random_state = check_random_state(params.random_state)
@@ -75,15 +75,16 @@ def start(params, table, target, rows, deadline=None):
         params.regions, params.grow_regions, rows.X.shape[1], random_state
     )
     inputs = InputEncoder.fit(table, rows, regions.shared_scale)
-    rows = inputs.scaled(rows)
     shapes = _Shapes(target.first_intercept(rows.y, rows.weight).astype(rows.X.dtype))
     n_replicas = 1
     if deadline is not None and wants_curves(params):
         n_replicas = _affordable_replicas(params, len(rows))
         shapes = _fit_shapes(params, inputs, target, rows, seed, deadline)
-        regions = _interaction_regions(
-            params, regions, inputs, target, rows, seed, shapes.logits(rows.X)
-        )
+        if _screens_pairs(params, rows):
+            rows, logits = inputs.scaled(rows), shapes.logits(rows.X)
+            scaled = _cross_fitted(params, inputs, rows, seed)
+            left = target.loss.residual(logits, rows.y, rows.weight / rows.weight.mean())
+            regions = _interaction_regions(params, regions, scaled, left)
     sizes = _hidden_layers(params, regions.base.shape[1])
     columns = np.tile(regions.base, (n_replicas, 1))
     bank = BranchBank.random(columns, sizes, target.n_outputs, random_state, rows.X.dtype)
@@ -139,21 +140,21 @@ def _fit_shapes(params, inputs, target, rows, seed, deadline):
     return _Shapes(intercept + level, curves, surfaces)
 
 
-def _interaction_regions(params, regions, inputs, target, rows, seed, logits):
-    """Regions of the pairs of columns with the strongest residual interactions."""
+def _screens_pairs(params, rows):
+    """On few rows the screen would be noise."""
     n_columns = rows.X.shape[1]
-    # On few rows the screen would be noise.
-    if not chooses_regions(params) or n_columns < 2 or len(rows) <= params.batch_size:
-        return regions
-    scaled = _cross_fitted(params, inputs, rows, seed)
-    left = target.loss.residual(logits, rows.y, rows.weight / rows.weight.mean())
+    return chooses_regions(params) and n_columns > 1 and len(rows) > params.batch_size
+
+
+def _interaction_regions(params, regions, scaled, left):
+    """Regions of the pairs of columns with the strongest residual interactions."""
     pairs = residual_interactions(scaled, left, MAX_GROWN_PAIRS)
     if not len(pairs):
         return regions
     growth = regions.growth
     if params.grow_regions is None:
         growth = np.concatenate([pairs, pairs[:, ::-1]])
-    n_base = min(PAIRS_PER_COLUMN * n_columns, MAX_PAIRS)
+    n_base = min(PAIRS_PER_COLUMN * scaled.shape[1], MAX_PAIRS)
     return Regions(pairs[:n_base], growth, shared_scale=False)
 
 
@@ -172,7 +173,6 @@ def train(params, state, rows, deadline, n_passes=None, fresh=True):
     params : estimator
     state : FittedState
     rows : LabelledRows
-        With scaled inputs.
     deadline : Deadline
     n_passes : int, default=None
         So many passes at a steady rate and to the end; None for one cycle of
@@ -184,7 +184,9 @@ def train(params, state, rows, deadline, n_passes=None, fresh=True):
     -------
     state : FittedState
     """
+    rows = state.inputs.scaled(rows)
     regions, data, validation = _training_rows(params, state, rows, n_passes, fresh)
+    rows = replace(rows, scaled=None)  # what training does not need is free
     plan = _plan(params, state.target.loss, n_passes)
     network, history = state.network, state.history
     with fit_task(params, "training", plan.max_iter) as step:
@@ -243,19 +245,14 @@ def _training_rows(params, state, rows, n_passes, fresh):
         scaled = rows.scaled
     offset = _offset(params, state, network, rows.X)
     everything = TrainingData(scaled, rows.y, rows.weight, offset, share)
-    if n_passes is not None or not _stops_early(params, network, len(rows)):
+    many = MANY_ROWS if network.curves is None else params.batch_size
+    stops = n_passes is None and holds_out(params.early_stopping, len(rows), many)
+    if not stops:
         return regions, everything, None
     if share is not None:
         return regions, everything, everything
     parts = stratified_split(rows.y, params.validation_fraction, state.seed)
     return regions, *(everything.take(part) for part in parts)
-
-
-def _stops_early(params, network, n_rows):
-    if params.early_stopping != "auto":
-        return params.early_stopping
-    few = params.batch_size if network.curves is not None else EARLY_STOPPING_ROWS
-    return n_rows > few
 
 
 def _offset(params, state, network, X):

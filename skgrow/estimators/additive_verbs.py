@@ -148,7 +148,6 @@ def next_pass(self, X, y, sample_weight):
     X, y = read(self, state.inputs, X, y)
     state = replace(state, target=state.target.updated(y, sample_weight))
     rows = labelled_rows(state.target, X, y, sample_weight, _class_weight(self))
-    rows = state.inputs.scaled(rows)
     return train(self, state, rows, Deadline(), n_passes=1, fresh=False)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
-import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -23,10 +22,10 @@ from skgrow.networks.perceptron import Perceptron, in_deviations
 from skgrow.runtime.progress import Deadline, fit_task, warn_late
 from skgrow.runtime.user_warnings import warn_user
 from skgrow.training.dense_training import Rows, mean_loss, train_pass
+from skgrow.training.early_stopping import MANY_STEADY_ROWS, LossWatch, holds_out
 
 __all__ = ["one_pass", "start", "take_growth", "tensor_rows", "train", "training_rows"]
 
-EARLY_STOPPING_ROWS = 1000  # "auto" holds rows out above this
 FAR_ABOVE = 10.0  # losses of scores of 0: no single pass of a sound learning rate is
 
 
@@ -66,10 +65,7 @@ def tensor_rows(params, rows):
 
 def training_rows(params, state, rows):
     """Rows to train on, and rows to stop by or None."""
-    stop = params.early_stopping
-    if stop == "auto":
-        stop = len(rows) > EARLY_STOPPING_ROWS
-    if not stop:
+    if not holds_out(params.early_stopping, len(rows), MANY_STEADY_ROWS):
         return tensor_rows(params, rows), None
     parts = stratified_split(rows.y, params.validation_fraction, state.seed)
     return tuple(tensor_rows(params, rows.take(part)) for part in parts)
@@ -81,17 +77,16 @@ class _Course:
 
     state: FittedState
     deadline: Deadline
+    watch: LossWatch
     best: Perceptron  # at first, the network before all passes
     losses: list = field(default_factory=list)
     events: list = field(default_factory=list)
-    best_loss: float = np.inf
-    best_pass: int = 0
 
-    def note(self, loss, net, tol):
+    def note(self, loss, net):
         """After one more pass, by the loss that early stopping looks at."""
         self.losses.append(loss)
-        if loss < self.best_loss - tol:
-            self.best, self.best_loss, self.best_pass = net, loss, len(self.losses)
+        if self.watch.falls(loss):
+            self.best = net
 
 
 def train(params, state, rows, held_out):
@@ -108,10 +103,11 @@ def train(params, state, rows, held_out):
     -------
     state : FittedState
     """
-    course = _Course(state, Deadline(params.max_time), state.network)
+    watch = LossWatch(params.tol, params.n_iter_no_change)
+    course = _Course(state, Deadline(params.max_time), watch, state.network)
     try:
         _passes(params, course, rows, held_out)
-        course.best = _converged(params, state, course.best, course.best_loss, rows)
+        course.best = _converged(params, state, course.best, watch.best_loss, rows)
         _shrink(params, course, rows, held_out)
     except KeyboardInterrupt:
         if not course.losses:
@@ -168,10 +164,9 @@ def _passes(params, course, rows, held_out):
     with fit_task(params, "training", params.max_iter) as step:
         for n_done in range(1, params.max_iter + 1):
             net, loss, judged = _judged_pass(params, course, net, rows, held_out)
-            course.note(judged, net, params.tol)
+            course.note(judged, net)
             _report(params, n_done, loss, net)
-            stale = n_done - course.best_pass >= params.n_iter_no_change
-            if step() or stale or n_done == params.max_iter:
+            if step() or course.watch.is_over or n_done == params.max_iter:
                 break
             left = f"{params.max_iter - n_done} of {params.max_iter} passes"
             if course.deadline.leaves_out(left):

@@ -46,7 +46,9 @@ class InputEncoder:
         return cls(table, scaler, rows.X.dtype.name)
 
     def scaled(self, rows):
-        """Labelled rows with their inputs scaled, beside what they are."""
+        """Labelled rows with their inputs scaled, unless they are already."""
+        if rows.scaled is not None:
+            return rows
         return replace(rows, scaled=self.scaler.transform(rows.X))
 
     def is_categorical(self, n_columns):

@@ -10,6 +10,7 @@ import torch
 from skgrow.networks.forward import CHUNK_ROWS, rows_at_once
 from skgrow.training.bank_gradient import TrainableBank
 from skgrow.training.bank_shrinkage import mean_loss, usable
+from skgrow.training.early_stopping import LossWatch
 from skgrow.training.losses import CROSS_ENTROPY
 from skgrow.training.tensors import as_tensors
 
@@ -136,7 +137,7 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
     losses = []
     for loss in _epochs(network, inputs_of, data, plan, seed, device):
         losses.append(loss)
-        stop = stopper.step(len(losses), loss)
+        stop = stopper.step(loss)
         asked = report is not None and report(len(losses), loss, stopper.last)
         if stop or asked:
             break
@@ -153,7 +154,7 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
         start = TrainableBank(bank, data.n_replicas, device, dtype).trained()
         trained, problem = usable(start, trained, whole, plan, device, ended)
     record = TrainingRecord(
-        losses, stopper.curve, len(losses), stopper.best_iter, problem
+        losses, stopper.curve, len(losses), stopper.watch.best_iter, problem
     )  # fmt: skip
     return trained, record
 
@@ -261,18 +262,16 @@ class _Stopper:
             self.n_judged = len(rows)  # 1: the mean of the replicas
             self.rows = torch.as_tensor(rows, device=device)
         self.curve, self.last = [], None
-        self.best_iter, self.best_loss = 0, np.inf
+        self.watch = LossWatch(plan.tol, plan.n_iter_no_change)
         self.lowest, self.best = np.inf, network.parameters.clone()
         self.begun = self.best  # with these weights, the present epoch
 
-    def step(self, epoch, loss):
-        """Take note of an epoch, counted from 1; whether it should be the last."""
+    def step(self, loss):
+        """Take note of an epoch; whether it should be the last."""
         if self.validation is not None:
             loss = self.last = self._validation_loss()
             self.curve.append(loss)
-        falls = loss < self.best_loss - self.plan.tol
-        if falls:
-            self.best_iter, self.best_loss = epoch, loss
+        falls = self.watch.falls(loss)
         if self.validation is not None:
             if falls:
                 self.best = self.network.parameters.clone()
@@ -280,7 +279,7 @@ class _Stopper:
             if loss < self.lowest:
                 self.lowest, self.best = loss, self.begun
             self.begun = self.network.parameters.clone()
-        return epoch - self.best_iter >= self.plan.n_iter_no_change
+        return self.watch.is_over
 
     def restore(self, loss_now):
         """Go back to the best weights; without rows to stop by, if they are better.
