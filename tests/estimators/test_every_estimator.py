@@ -147,13 +147,13 @@ def test_the_same_seed_gives_the_same_model(kind):
 
 @every_model
 def test_progress_is_printed_where_asked(kind, capsys):
-    quiet = make(kind).fit(X, target(kind))
+    plain = make(kind).fit(X, target(kind))
     assert capsys.readouterr().out == ""
-    telling = make(kind, verbose=1).fit(X, target(kind))
+    verbose = make(kind, verbose=1).fit(X, target(kind))
     lines = capsys.readouterr().out.splitlines()
     assert lines
     assert all(line.startswith("[skgrow] ") for line in lines)
-    np.testing.assert_array_equal(answers(telling), answers(quiet))
+    np.testing.assert_array_equal(answers(verbose), answers(plain))
 
 
 @every_model

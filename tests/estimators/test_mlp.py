@@ -122,7 +122,7 @@ def test_the_prediction_of_a_change_is_right_to_first_order():
 
 
 def test_training_goes_on_as_if_nothing_had_grown():
-    """New units that say and hear nothing: Adam keeps what it knew of all others."""
+    """New units without connections: Adam keeps the moments of all others."""
     plain = digits_mlp(when="never", max_iter=4, batch_size=2000).fit(X, Y)
     grown = clone(plain).fit(X, Y).set_params(how=ZeroPad())
     grown.grow(X, Y, n_neurons=3)

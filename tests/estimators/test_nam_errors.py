@@ -26,7 +26,7 @@ N_ROWS, N_FEATURES = 600, 4
 
 
 def table():
-    """Columns 0 and 2 tell the classes apart together; column 3 says nothing."""
+    """Columns 0 and 2 tell the classes apart together; column 3 is noise."""
     rng = np.random.RandomState(0)
     X = rng.uniform(-1, 1, size=(N_ROWS, N_FEATURES))
     return X, (X[:, 0] * X[:, 2] > 0).astype(int) + 10

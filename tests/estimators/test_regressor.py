@@ -294,7 +294,7 @@ def test_targets_beyond_the_dtype_of_the_rows_are_refused(estimator, dtype, size
 
 
 @pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARED_ERROR])
-def test_slopes_and_residuals_are_derivatives_of_the_loss(loss):
+def test_gradients_and_residuals_are_derivatives_of_the_loss(loss):
     rng = np.random.RandomState(0)
     n_rows, n_classes = 5, 2
     logits, weight = rng.randn(n_rows, n_classes), rng.uniform(0.5, 2, n_rows)
@@ -304,9 +304,9 @@ def test_slopes_and_residuals_are_derivatives_of_the_loss(loss):
         return loss.of_rows(flat.reshape(n_rows, n_classes), y) @ weight
 
     slow = approx_fprime(logits.ravel(), total).reshape(n_rows, n_classes)
-    value, slope = loss.value_and_slope(logits, y, weight)
+    value, grad = loss.value_and_grad(logits, y, weight)
     assert np.isclose(value, total(logits.ravel()))
-    np.testing.assert_allclose(slope, slow, atol=1e-5)
+    np.testing.assert_allclose(grad, slow, atol=1e-5)
     np.testing.assert_allclose(
         loss.residual(logits, y, weight).gradient, -slow, atol=1e-5
     )

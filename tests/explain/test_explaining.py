@@ -314,7 +314,7 @@ def test_any_names_are_different_and_mean_what_they_name(columns, data):
 
 
 def many_categories(n=3000):
-    """Two columns of all-different text, which say nothing, and two that matter."""
+    """Two columns of all-different text, which do not help, and two that do."""
     rng = np.random.RandomState(0)
     frame = pd.DataFrame(
         {

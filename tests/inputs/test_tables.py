@@ -94,7 +94,7 @@ def test_missing_values_have_a_learned_place(fitted):
     gap["income"] = np.nan
     filled["income"] = 0.5
     rise = fitted.decision_function(gap) - fitted.decision_function(filled)
-    assert (rise > 0).mean() > 0.99  # a gap speaks for "yes"
+    assert (rise > 0).mean() > 0.99  # a gap raises the score of "yes"
 
 
 def test_unseen_categories_are_missing_and_said_once(fitted):

@@ -125,13 +125,13 @@ def test_penalty_is_as_defined_and_its_gradient_is_its_gradient(n_classes):
     problem, rows = small_problem(n_classes)
     values = np.random.RandomState(1).randn(len(problem.hess), len(problem.to_class))
     penalty = _Penalty(problem.surfaces, rows.categorical)
-    cost, slope = penalty.value_and_slope(values)
+    cost, grad = penalty.value_and_grad(values)
     np.testing.assert_allclose(
         cost, slow_penalty(problem.surfaces, rows.categorical, values)
     )
     step = 1e-6 * np.random.RandomState(2).randn(*values.shape)
-    ahead, behind = (penalty.value_and_slope(values + s)[0] for s in (step, -step))
-    np.testing.assert_allclose((ahead - behind) / 2, (slope * step).sum(), rtol=1e-5)
+    ahead, behind = (penalty.value_and_grad(values + s)[0] for s in (step, -step))
+    np.testing.assert_allclose((ahead - behind) / 2, (grad * step).sum(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -225,8 +225,8 @@ def test_a_fine_grid_is_tried_unless_steps_lead_smoothed_surfaces(
 def test_a_jagged_pair_is_found_and_drawn():
     X, dark = jagged()
     surfaces, _ = fitted(X, (dark > 0).astype(int))
-    said = surfaces.terms(X)[..., 1].std(axis=0)
-    assert surfaces.pairs[said.argmax()].tolist() == [0, 2]
+    size = surfaces.terms(X)[..., 1].std(axis=0)
+    assert surfaces.pairs[size.argmax()].tolist() == [0, 2]
     fresh, dark = jagged(seed=1)
     assert ((surfaces.logits(fresh)[:, 1] > 0) == dark).mean() > 0.93
 
@@ -236,7 +236,7 @@ def test_no_surface_where_single_columns_say_all():
     X = rng.randn(1200, 4)
     y = (X[:, 0] + np.abs(X[:, 1]) + rng.logistic(size=1200) > 1).astype(int)
     surfaces, level = fitted(X, y)
-    if surfaces is not None:  # chance may keep some, but none that speaks up
+    if surfaces is not None:  # chance may keep some, but small ones only
         assert surfaces.terms(X)[..., 1].std(axis=0).max() < 0.15
     assert level.shape == (2,)
 
@@ -264,12 +264,12 @@ def test_a_pair_speaks_as_loud_as_replicas_choose_it():
     first, second, third = (a.values[:, 0] for a in attempts)
     sizes = [np.prod(surfaces.grid(number)) for number in range(3)]
     shared = first[sizes[0] :] + second[: sizes[1]] + third
-    for number, said in enumerate([first[: sizes[0]], shared, second[sizes[1] :]]):
+    for number, values in enumerate([first[: sizes[0]], shared, second[sizes[1] :]]):
         inside = np.arange(sizes[number]).reshape(surfaces.grid(number))[:-1, :-1]
         found = surfaces.values[surfaces.begin[number] + inside.ravel(), 1]
-        wanted = said[inside.ravel()] / 4 / 2  # one of four replicas; half a class
-        np.testing.assert_allclose(np.diff(found), np.diff(wanted), atol=1e-12)
-        taken += wanted[0] - found[0]
+        expected = values[inside.ravel()] / 4 / 2  # one of four replicas; half a class
+        np.testing.assert_allclose(np.diff(found), np.diff(expected), atol=1e-12)
+        taken += expected[0] - found[0]
     np.testing.assert_allclose(taken, level[1], atol=1e-12)
 
 
@@ -359,9 +359,11 @@ def test_numbers_weights_and_single_precision():
         )
         assert nam._state.network.surfaces.values.dtype == inputs.dtype
         assert nam.score(inputs, y) > 0.7
-    loud = np.where(X[:, 1] > 0, 1.0, 0.0)  # rows of weight 0 are as if they were not
-    some = GrowingNAMRegressor(max_iter=3, random_state=0).fit(X[loud > 0], y[loud > 0])
-    nam = GrowingNAMRegressor(max_iter=3, random_state=0).fit(X, y, loud)
+    weight = np.where(X[:, 1] > 0, 1.0, 0.0)  # rows of weight 0 are as if they were not
+    some = GrowingNAMRegressor(max_iter=3, random_state=0).fit(
+        X[weight > 0], y[weight > 0]
+    )
+    nam = GrowingNAMRegressor(max_iter=3, random_state=0).fit(X, y, weight)
     np.testing.assert_array_equal(nam.predict(X), some.predict(X))
 
 

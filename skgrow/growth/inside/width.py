@@ -54,7 +54,7 @@ class RandomStart(BaseEstimator):
 
 @dataclass(repr=False, eq=False)
 class ZeroPad(BaseEstimator):
-    """Units that say nothing at first.
+    """Units that change no output at first.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class ZeroPad(BaseEstimator):
 
 @dataclass(repr=False, eq=False)
 class Net2Wider(BaseEstimator):
-    """Copies of units drawn at random, which share what the unit said (Chen 2016).
+    """Copies of units drawn at random, which share its outgoing weights (Chen 2016).
 
     Parameters
     ----------

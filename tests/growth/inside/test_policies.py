@@ -138,7 +138,7 @@ def sparse_net():
 
 
 def bending_net():
-    return bent(Morphism().start(trained(), 0, 1, probe()), 0.5)
+    return with_slope(Morphism().start(trained(), 0, 1, probe()), 0.5)
 
 
 @pytest.mark.parametrize("start", [sparse_net, bending_net])
@@ -299,12 +299,12 @@ def test_a_layer_that_stays_straight_is_taken_out_again():
     again = Morphism().smaller(deeper)
     assert again.widths == net.widths
     np.testing.assert_allclose(look.outputs(again), look.outputs(net), **EXACT)
-    assert Morphism().smaller(again) is None  # the others are bent
-    assert Morphism().smaller(bent(deeper, 0.96)).widths == net.widths
-    assert Morphism().smaller(bent(deeper, 0.94)) is None
+    assert Morphism().smaller(again) is None  # the others are not linear
+    assert Morphism().smaller(with_slope(deeper, 0.96)).widths == net.widths
+    assert Morphism().smaller(with_slope(deeper, 0.94)) is None
 
 
-def bent(net, slope):
+def with_slope(net, slope):
     layer = net.layers[1]
     values = layer.slope.copy()
     values[0, 3] = slope

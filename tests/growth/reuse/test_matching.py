@@ -209,7 +209,7 @@ def test_gain_ranks_the_branch_that_the_residual_asks_for_first():
     asked = np.zeros((100, N_CLASSES))
     asked[:, np.argmax([value[y == k].mean() for k in range(N_CLASSES)])] = (
         value - value.mean()
-    )  # by condition (3) it can speak for no other class
+    )  # by condition (3) it can be used for no other class
     left = replace(CROSS_ENTROPY.residual(logits, y, np.ones(100)), gradient=asked)
     left = replace(left, curvature=np.ones((100, N_CLASSES)))
     where = np.array([REGIONS[wanted.region[0]]])
