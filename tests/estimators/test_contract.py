@@ -291,6 +291,7 @@ def test_two_classes():
     np.testing.assert_array_equal(nam.predict(X), (scores > 0).astype(int))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matching", MATCHINGS)
 def test_twenty_six_classes(matching):
     X, numbers = blobs(26, n_features=4, n_rows=26 * 60, noise=0.1)

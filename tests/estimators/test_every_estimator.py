@@ -157,7 +157,7 @@ def test_progress_is_printed_where_asked(kind, capsys):
 
 
 @every_model
-def test_time_that_has_passed_is_told(kind):
+def test_time_that_has_passed_is_reported(kind):
     with pytest.warns(skgrow.GrowthStoppedWarning, match="max_time=1e-09 seconds have"):
         model = make(kind, max_time=1e-9).fit(X, target(kind))
     assert np.isfinite(answers(model)).all()

@@ -155,7 +155,7 @@ def test_budgets(budget, reached):
 @pytest.mark.parametrize(
     ("how", "left_out"), [("gradmax", ""), ("nest", ", smaller networks")]
 )
-def test_time_that_has_passed_is_told(how, left_out):
+def test_time_that_has_passed_is_reported(how, left_out):
     mlp = digits_mlp(how=how, max_time=1e-6, max_iter=5)
     with pytest.warns(GrowthStoppedWarning, match=f"4 of 5 passes{left_out}\\.$"):
         mlp.fit(X, Y)
@@ -425,7 +425,7 @@ def test_wrong_growth_by_hand(ungrown, parameters, asked, message):
     assert mlp.hidden_layer_sizes_ == (6,)
 
 
-def test_what_is_asked_too_early_is_told():
+def test_what_is_asked_too_early_is_reported():
     with pytest.raises(AttributeError, match="call fit first"):
         _ = digits_mlp().n_parameters_
     with pytest.raises(ValueError, match="got 1 class: 0"):
@@ -460,7 +460,7 @@ def test_seeds_repeat_the_model():
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("learning_rate", [10, 1e4, 1e30])
-def test_training_that_diverges_is_told_and_taken_back(learning_rate, early_stopping):
+def test_training_that_diverges_is_reported_and_taken_back(learning_rate, early_stopping):
     rng = np.random.RandomState(0)
     X = rng.randn(300, 4)
     mlp = GrowingMLPRegressor(
@@ -480,7 +480,7 @@ def test_training_that_diverges_is_told_and_taken_back(learning_rate, early_stop
 
 
 @pytest.mark.parametrize("estimator", [GrowingMLPClassifier, GrowingMLPRegressor])
-def test_a_pass_that_diverges_is_told_and_taken_back(estimator):
+def test_a_pass_that_diverges_is_reported_and_taken_back(estimator):
     X = np.random.RandomState(0).randn(300, 4)
     mlp = estimator(learning_rate_init=0.01, random_state=0).fit(X, X[:, 0] > 0)
     before = mlp.predict(X)

@@ -394,6 +394,7 @@ def test_weights_that_float32_cannot_hold_are_none(estimator):
     np.testing.assert_array_equal(faint, none)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.float64])
 @pytest.mark.parametrize("estimator", [GrowingNAMClassifier, GrowingMLPClassifier])
 def test_labels_that_float64_cannot_tell_apart(estimator, dtype):

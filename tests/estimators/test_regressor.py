@@ -125,6 +125,7 @@ def diabetic():
     return X, y, GrowingNAMRegressor(max_iter=5, n_replicas=2, random_state=0).fit(X, y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, -1e9])
 @pytest.mark.parametrize("scale", [1e-9, 1e12])
 def test_the_unit_of_the_target_does_not_matter(diabetic, scale, shift):
@@ -327,7 +328,7 @@ def test_many_columns_and_few_rows_do_no_harm():
     assert nam.score(X, X[:, 0]) > 0.99
 
 
-def test_training_that_diverges_is_told():
+def test_training_that_diverges_is_reported():
     X = np.random.RandomState(0).randn(40, 4)
     nam = GrowingNAMRegressor(
         "features", curves=False, learning_rate_init=1e3, max_iter=10, random_state=0

@@ -77,6 +77,7 @@ def test_a_frame_as_it_is(library):
     assert np.isfinite(proba).all()
 
 
+@pytest.mark.slow
 def test_libraries_and_column_types_agree(brief):
     frame = pd.DataFrame(DATA)
     as_category = frame.astype({"town": "category", "constant": "category"})

@@ -91,7 +91,7 @@ def test_take_and_extended_are_inverse():
     assert same.records(names, None) == grown.records(names, None)
 
 
-def test_records_speak_in_the_users_names():
+def test_records_have_the_users_names():
     grown = random_grown(10)
     classes = np.array(["ant", "bee", "cat"])
     features = np.array(["a", "b", "c", "d", "e"], dtype=object)

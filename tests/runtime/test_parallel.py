@@ -151,6 +151,7 @@ def _dies_once(marker, job):
     return job
 
 
+@pytest.mark.slow
 def test_a_killed_process_changes_nothing(tmp_path):
     with joblib.parallel_config(backend="loky"):
         found = run_jobs(_dies_once, (str(tmp_path / "died"),), numbers(5), n_jobs=2)

@@ -157,6 +157,7 @@ def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes, delta, monkeyp
     np.testing.assert_allclose(*centred, atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_cliffs", [False, True])
 def test_the_huber_delta_is_small_for_curves_with_cliffs_alone(has_cliffs, monkeypatch):
     rng = np.random.RandomState(0)
@@ -231,8 +232,9 @@ def test_steps_are_blind_to_rows_left_out(monkeypatch):
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_cliffs", [False, True])
-def test_steps_are_taken_where_rows_left_out_want_them(has_cliffs, monkeypatch):
+def test_steps_are_taken_where_they_lower_the_held_out_loss(has_cliffs, monkeypatch):
     rng = np.random.RandomState(0)
     X = rng.uniform(-1, 1, size=(11_000, 12))
     waves, cliffs = 2 * np.sin(8 * X).sum(axis=1), 1.5 * (X > 0.3).sum(axis=1) - 6
@@ -248,6 +250,7 @@ def test_steps_are_taken_where_rows_left_out_want_them(has_cliffs, monkeypatch):
     assert losses[0] == losses[1] if has_cliffs else losses[0] < losses[1] - 0.01
 
 
+@pytest.mark.slow
 def test_of_a_large_table_strengths_are_tried_on_some_rows(monkeypatch):
     rng = np.random.RandomState(0)
     X = rng.uniform(-1, 1, size=(16_000, 3))

@@ -171,6 +171,7 @@ def test_a_step_lowers_the_loss_of_the_rows_it_is_made_for(n_classes):
     assert losses[-1] < losses[0] - 0.05
 
 
+@pytest.mark.slow
 def test_many_smooth_pairs_are_fitted_in_steps():
     X, y = products()
     half = np.s_[:3000], np.s_[3000:]
@@ -205,6 +206,7 @@ def test_other_ways_must_be_ahead_of_steps_by_more_than_their_error():
     assert _best([-steps, -steps, -steps], weight) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "n_tried"), [(jagged, 4), (products, 0)])
 def test_a_fine_grid_is_tried_unless_steps_lead_smoothed_surfaces(
     monkeypatch, rows, n_tried
@@ -231,7 +233,7 @@ def test_a_jagged_pair_is_found_and_drawn():
     assert ((surfaces.logits(fresh)[:, 1] > 0) == dark).mean() > 0.93
 
 
-def test_no_surface_where_single_columns_say_all():
+def test_no_surface_where_single_columns_explain_all():
     rng = np.random.RandomState(0)
     X = rng.randn(1200, 4)
     y = (X[:, 0] + np.abs(X[:, 1]) + rng.logistic(size=1200) > 1).astype(int)
@@ -249,7 +251,7 @@ def test_each_surface_has_mean_zero_over_the_rows():
     np.testing.assert_allclose(means, 0, atol=1e-10)
 
 
-def test_a_pair_speaks_as_loud_as_replicas_choose_it():
+def test_a_pair_has_the_share_of_the_replicas_that_choose_it():
     X, dark = jagged(200)
     ones = np.ones(200)
     rows = _Rows(X, X, dark, ones, np.zeros(4, dtype=bool), CROSS_ENTROPY, None)
@@ -300,6 +302,7 @@ def test_the_mean_has_every_category_where_its_replicas_have_it():
     np.testing.assert_allclose(found[4], found[:4].mean(axis=0), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_result_does_not_depend_on_workers():
     X, dark = jagged(800)
     one, other = (fitted(X, dark.astype(int), n_jobs=n)[0] for n in (None, 2))
@@ -322,6 +325,7 @@ def test_of_a_large_table_some_rows_are_fitted(monkeypatch):
     assert [0, 2] in surfaces.pairs.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_terms_sum_up_and_can_be_removed(n_classes):
     frame, y = table(n_classes=n_classes)
@@ -349,6 +353,7 @@ def test_grid_of_an_explanation_sums_up_too():
     assert pair["values"][1][-1] is None  # gaps have a place
 
 
+@pytest.mark.slow
 def test_numbers_weights_and_single_precision():
     X, dark = jagged(1500)
     single = X.astype(np.float32)
@@ -367,7 +372,7 @@ def test_numbers_weights_and_single_precision():
     np.testing.assert_array_equal(nam.predict(X), some.predict(X))
 
 
-def test_branches_learn_beside_curves_and_are_as_loud_as_surfaces_allow(monkeypatch):
+def test_branches_learn_beside_curves_and_are_shrunk_beside_surfaces(monkeypatch):
     X, dark = jagged(600)
     seen = {}
     for name in ("train_bank", "shrunk"):
@@ -401,6 +406,7 @@ def test_files_hold_surfaces_to_the_bit(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -431,6 +437,7 @@ def test_unseen_categories_count_as_missing():
     np.testing.assert_array_equal(found, nam.decision_function(gap))
 
 
+@pytest.mark.slow
 def test_a_gap_that_fit_never_saw_is_taken_for_the_median():
     X, dark = jagged(1500)
     X[::7, 3] = np.nan

@@ -154,6 +154,7 @@ def test_global_seed_does_not_matter():
     np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_thread_count_does_not_matter():
     n_threads = torch.get_num_threads()
     results = []
@@ -167,7 +168,7 @@ def test_thread_count_does_not_matter():
     np.testing.assert_allclose(*results, rtol=0, atol=1e-9)
 
 
-def test_one_offset_row_stands_for_all():
+def test_one_offset_row_serves_for_all():
     data = replace(blob_data(), offset=np.array([[0.5, -1.0, 0.2]]))
     spread = replace(data, offset=np.repeat(data.offset, len(data.y), axis=0))
     one, _ = train_bank(fresh_bank(), data, PLAN)
@@ -198,7 +199,7 @@ def test_the_penalty_is_half_alpha_times_the_squares():
     np.testing.assert_allclose(after - before, 0.05 * network.penalty, atol=1e-12)
 
 
-def test_report_hears_of_every_epoch():
+def test_report_is_called_after_every_epoch():
     reported = []
     plan = replace(PLAN, max_iter=3)
     _, record = train_bank(
@@ -258,7 +259,7 @@ def scaled_up(bank, factor):
 
 @pytest.mark.parametrize("n_passes", [1, 15])
 @pytest.mark.parametrize("factor", [1e6, 1e300, np.nan])
-def test_branches_that_do_harm_are_told_and_scaled_down(factor, n_passes):
+def test_branches_that_do_harm_are_reported_and_scaled_down(factor, n_passes):
     start, data = scaled_up(fresh_bank(), 10), blob_data()
     plan = replace(PLAN, max_iter=n_passes)
     assert mean_loss(start, data) > np.log(3) + 0.1

@@ -204,7 +204,7 @@ class Upwards(ZeroOutgoing):
     ],
 )
 @pytest.mark.parametrize("verb", ["fit", "partial_fit", "grow"])
-def test_what_is_no_policy_is_told_before_any_training(parameters, message, verb):
+def test_what_is_no_policy_is_reported_before_any_training(parameters, message, verb):
     model = mlp(max_iter=1).fit(X, Y)
     before = model.predict_proba(X)
     more = {"n_neurons": 1} if verb == "grow" else {}
@@ -283,14 +283,14 @@ def test_what_no_policy_may_return_leaves_the_model_as_it_was(parameters, messag
     assert model.hidden_layer_sizes_ == (6, 4)
 
 
-def test_layers_that_were_not_asked_for_are_told():
+def test_layers_that_were_not_asked_for_are_reported():
     twice = Wrong(lambda net: net.with_layers(2, 0, net.layers[2]), axis="depth")
     model = mlp(max_iter=1).fit(X, Y).set_params(how=twice, where=1)
     with pytest.raises(ValueError, match=r"must add 1 layers above layer 1: .*\(6, 4\)"):
         model.grow(X, Y, n_layers=1)
 
 
-def test_a_network_that_never_gets_smaller_is_told():
+def test_a_network_that_never_gets_smaller_is_reported():
     """Its loss stays, so that it would be made again without end."""
 
     class Same(Plain):

@@ -200,7 +200,7 @@ def test_swe_leaves_fewer_units_inactive_than_random_ones(seed):
     assert inactive[1] < inactive[0] / 2
 
 
-def test_nest_starts_sparse_and_every_unit_hears_and_is_heard():
+def test_nest_starts_sparse_and_every_unit_has_connections_on_both_sides():
     net = trained()
     sparse = NeST(density=0.1).begin(net, np.random.RandomState(0))
     assert sparse.n_multiply_adds < 0.4 * net.n_multiply_adds
@@ -367,7 +367,7 @@ def test_one_layer_can_be_named():
 
 
 @pytest.mark.parametrize("how", [AutoGrow(gate="loud"), Stacking(gate="loud")])
-def test_unknown_words_are_told(how):
+def test_unknown_words_are_refused(how):
     with pytest.raises(ValueError, match="'loud'"):
         how.start(trained(), 1, 1, probe())
 

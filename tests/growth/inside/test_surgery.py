@@ -206,7 +206,7 @@ def with_block():
         (lambda: surgery.fuse(with_block(), 0), "residual block"),
     ],
 )
-def test_what_cannot_be_done_is_told(cut, message):
+def test_what_cannot_be_done_is_reported(cut, message):
     with pytest.raises(ValueError, match=message):
         cut()
 

@@ -239,6 +239,7 @@ def grown_under(n_jobs):
     return nam.fit(X[BASE], Y[BASE]).grow(X[SELECTION], Y[SELECTION], 10)
 
 
+@pytest.mark.slow
 def test_law_6_same_model_whatever_the_workers():
     alone = grown_under(1)
     with joblib.parallel_config(backend="threading"):

@@ -197,7 +197,7 @@ def test_capture_sums_the_row_weights_near_the_best_centre():
         assert_allclose(found.gain[i], captured.max())
 
 
-def test_gain_ranks_the_branch_that_the_residual_asks_for_first():
+def test_gain_ranks_the_branch_that_follows_the_residual_first():
     """No values correlate better with a gradient than those it was made of."""
     bank, (features, y, logits) = make_bank(), make_rows(n_rows=100)
     every = propose(bank, features, y, logits, n_proposals=ALL)
