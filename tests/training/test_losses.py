@@ -185,6 +185,7 @@ def test_a_fall_is_clear_beyond_its_standard_errors_and_the_tolerance():
     assert is_clear_fall(falls, weight, n_errors=0, tol=1.99)
     assert not is_clear_fall(falls, weight, n_errors=0, tol=2)
     assert not is_clear_fall(falls, weight, n_errors=1, tol=2)
+    assert is_clear_fall(falls, weight, n_errors=1, tol=1.9)  # of both the larger
     assert not is_clear_fall(-falls, weight)
     assert not is_clear_fall(np.zeros(4), weight)  # no change is no fall
     assert not is_clear_fall(falls - 1.6, weight)  # 0.4, with an error of 0.5

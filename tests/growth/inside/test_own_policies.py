@@ -47,6 +47,16 @@ class ZeroOutgoing(BaseEstimator):
         return add_units(net, i, fan_in, np.zeros(n_new), np.zeros((n_out, n_new)))
 
 
+class HalfInactive(ZeroOutgoing):
+    """The first half of the units is inactive on every row."""
+
+    def start(self, net, i, n_new, probe):
+        bias = np.where(np.arange(n_new) < n_new / 2, -1.0, 1.0)
+        fan_in = np.zeros((n_new, net.layers[i].n_in))
+        fan_out = np.zeros((net.layers[i + 1].n_out, n_new))
+        return add_units(net, i, fan_in, bias, fan_out)
+
+
 class Narrowest(BaseEstimator):
     axis = "width"
 
@@ -304,3 +314,11 @@ def test_a_network_that_never_gets_smaller_is_reported():
 def test_a_place_without_units_is_left_out():
     grown = mlp(how=ZeroOutgoing(), where=Places({0: 2, 1: 0}), when="never").fit(X, Y)
     assert grown.grow(X, Y, n_neurons=2).growth_history_[-1]["places"] == {0: 2}
+
+
+def test_the_history_has_the_share_of_new_units_that_are_inactive():
+    grown = mlp(how=HalfInactive(), where=Narrowest(), when=AtPasses((2, 4))).fit(X, Y)
+    n_new = [record["n_new"] for record in grown.growth_history_]
+    expected = [-(-n // 2) / n for n in n_new]
+    assert len(expected) == 2
+    assert [record["inactive"] for record in grown.growth_history_] == expected

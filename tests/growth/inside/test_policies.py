@@ -187,6 +187,20 @@ def test_swe_moves_units_that_no_row_wakes_up():
     np.testing.assert_allclose(after.sum(axis=0), before.sum(axis=0), atol=1e-9)
 
 
+def test_inactive_units_are_those_below_0_on_every_row():
+    net, data = trained(), rows()
+    layer = net.layers[0]
+    bias = layer.bias.copy()
+    bias[0, [1, 4, 5]] = -1e3
+    net = net.with_layers(0, 1, replace(layer, bias=bias))
+    sums = data.X.numpy() @ net.layers[0].weight[0].T + bias[0]  # (rows, units)
+    dead = [all(z < 0 for z in column) for column in sums.T]
+    assert dead == [False, True, False, False, True, True]
+    assert probe().inactive(net, 0, slice(None)) == 3 / 6
+    assert probe().inactive(net, 0, np.array([0, 1])) == 1 / 2
+    assert probe().inactive(net, 0, np.array([2, 3])) == 0
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_swe_leaves_fewer_units_inactive_than_random_ones(seed):
     """On rows far from 0, where random hyperplanes often miss them all."""

@@ -159,6 +159,7 @@ def test_input_bound_is_the_box_of_the_prefix():
     bank, (features, y, logits) = make_bank(), make_rows()
     clusters = get_clusters(bank)
     found = propose(bank, features, y, logits, n_proposals=5, ranking="distance")
+    assert len(found) == 2 * 5
     for i in range(len(found)):
         x = features[found.columns[i]].T
         at = found.branch[i], found.branch_class[i]
@@ -187,6 +188,7 @@ def test_capture_sums_the_row_weights_near_the_best_centre():
         capture_fraction=0.1,
     )
     gradient = CROSS_ENTROPY.residual(logits, y, np.ones(len(y))).gradient
+    assert len(found) == 2 * 5
     for i in range(len(found)):
         at = found.branch[i], found.branch_class[i]
         x_b = found.scale[i] * features[found.columns[i]].T + found.shift[i]

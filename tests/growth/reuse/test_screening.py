@@ -144,6 +144,7 @@ def test_screen_plain_keeps_the_best_of_each_region():
     features = features_major(X)
     everything = screen_plain(bank, features, now, regions, columns, n_keep=10_000)
     best = screen_plain(bank, features, now, regions, columns, n_keep=3)
+    assert (np.bincount(best.region) == 3).all()
     for region in regions:
         gain = np.sort(everything.gain[everything.region == region])[::-1][:3]
         np.testing.assert_array_equal(best.gain[best.region == region], gain)
