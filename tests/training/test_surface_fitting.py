@@ -134,7 +134,7 @@ def test_penalty_is_as_defined_and_its_gradient_is_its_gradient(n_classes):
     np.testing.assert_allclose((ahead - behind) / 2, (grad * step).sum(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("n_classes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_solve_reaches_the_optimum_of_the_penalised_loss(n_classes):
     problem, rows = small_problem(n_classes)
     surfaces, strength = problem.surfaces, 0.02

@@ -237,6 +237,7 @@ def test_proposals_are_the_best_of_each_region(ranking):
             assert_array_equal(array, getattr(full, name)[:4])
 
 
+@pytest.mark.slow  # processes have to be started
 @pytest.mark.parametrize("ranking", RANKINGS)
 def test_result_does_not_depend_on_n_jobs(ranking):
     bank, rows = make_bank(), make_rows()
