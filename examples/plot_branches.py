@@ -34,9 +34,9 @@ nam.fit(X, y).grow(X, y, n_branches=60)
 #
 # Points are drawn in the input box of a branch, and those to which one of its outputs
 # answers highest are kept. Here is their mean, for the four branches and the ten outputs
-# of each. Bright pixels are ink. The output of a branch for class 0 was trained to speak
-# for zeros in one corner of the image; what it answers to is a small pattern, which can
-# be found elsewhere too.
+# of each. Bright pixels are ink. The output of a branch for class 0 was trained to be
+# high for zeros, in one corner of the image. It is high for a small pattern, which occurs
+# elsewhere too.
 
 clusters = find_clusters(nam.bank_, seed=0)
 corners = ["upper left", "upper right", "lower left", "lower right"]
@@ -61,8 +61,8 @@ plt.show()
 # -------------------------------
 #
 # The branch with most uses, and the ten of its uses that may add most to a score. The
-# background is the mean image of the class that the use speaks for. The dashed square is
-# where the branch was trained, the full one is what this use reads.
+# background is the mean image of the target class of the use. The dashed square is where
+# the branch was trained, the full one is what this use reads.
 
 uses = nam.grown_branches_
 number = np.bincount([use["branch"] for use in uses]).argmax()
@@ -96,20 +96,20 @@ plt.show()
 #
 # A row is a use, with the six images to which it adds most: of the uses that have their
 # patch to themselves for their class, the four of highest precision. ``precision`` is the
-# share of the class among the fresh rows on which the use spoke. It is far from 1 as a
-# rule, and need not be: a use has to raise its class where that class lags, and the other
-# terms have their say too.
+# share of the class among the fresh rows on which the use was active. It is far from 1
+# as a rule, and need not be: a use has to raise its class where the score is too low, and
+# the other terms add to the score too.
 
-spoken = Counter((tuple(use["region"]), use["target_class"]) for use in uses)
+n_uses = Counter((tuple(use["region"]), use["target_class"]) for use in uses)
 home = {tuple(region) for region in nam.bank_.regions.tolist()}
 alone = [
     use
     for use in uses
-    if spoken[tuple(use["region"]), use["target_class"]] == 1
+    if n_uses[tuple(use["region"]), use["target_class"]] == 1
     and tuple(use["region"]) not in home
 ]
 precise = sorted(alone, key=lambda use: -use["precision"])[:4]
-added = nam.eval_terms(X)  # what is said on the same patch for a class
+added = nam.eval_terms(X)  # of all branches on a patch
 
 figure, axes = plt.subplots(4, 6, figsize=(8, 6), layout="constrained")
 for row, use in zip(axes, precise, strict=True):

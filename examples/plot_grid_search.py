@@ -3,8 +3,8 @@ A grid search over growth
 =========================
 
 How many branches should grow? ``n_branches`` is a parameter like any other, so a grid
-search can say. With it in the constructor, ``fit`` trains on 70 % of the rows and grows
-on the others.
+search can choose it. With it in the constructor, ``fit`` trains on 70 % of the rows and
+grows on the others.
 """
 
 # %%

@@ -58,7 +58,7 @@ print(*[text for text in messages if "shuffled" in text][:3], sep="\n")
 #
 # Every dot is a run, with a little noise to the side so that dots do not hide each
 # other. ``delta=0.05`` bounds the chance that *any* branch passes the test of its
-# precision, condition (13), by luck.
+# precision, condition (13), by chance.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 rng = np.random.RandomState(0)

@@ -94,9 +94,7 @@ plt.show()
 for use in nam.grown_branches_:
     if set(use["region"]) == {"income", "distance"}:
         trained_on = frame.columns[nam.bank_.regions[use["branch"]]].tolist()
-        print(
-            f"{use['region']} speaks for {use['target_class']!r}, trained on {trained_on}"
-        )
+        print(f"{use['region']} raises {use['target_class']!r}, trained on {trained_on}")
 
 # %%
 # What the terms look like

@@ -33,8 +33,8 @@ class GrowthStoppedWarning(UserWarning):
 class IgnoredColumnWarning(UserWarning):
     """Columns of a frame are left out, since their values hardly repeat.
 
-    Names, numbers of customers and free text tell the rows of `fit` apart and say nothing
-    of new ones. The network has no term of such a column.
+    Names, customer numbers and free text identify the rows of `fit` and do not help with
+    new ones. The network has no term of such a column.
 
     Examples
     --------

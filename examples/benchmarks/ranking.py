@@ -63,7 +63,7 @@ N_JUDGED = 750  # matched candidates of a region whose gain is computed, drawn a
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled rows, features-major, with what the base network leaves to be done."""
+    """Labelled rows, features-major, with the residual at the base network."""
 
     features: torch.Tensor
     y: np.ndarray

@@ -48,7 +48,7 @@ def term_chunks(network, scaler, X, device):
 
 
 def _shapes_adder(network, terms):
-    """Adds what curves and surfaces say of some rows to their contributions."""
+    """Adds the outputs of curves and surfaces to the contributions of some rows."""
     curves, surfaces = network.curves, network.surfaces
     own = [] if curves is None else curves.active
     pairs = [] if surfaces is None else _numbers(surfaces.pairs, terms)

@@ -1,4 +1,4 @@
-"""Texts on axes: short, and different where what they stand for is."""
+"""Texts on axes: short, and different for different values."""
 
 from __future__ import annotations
 

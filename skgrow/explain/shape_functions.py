@@ -1,8 +1,8 @@
-"""Shapes: what the terms of one and two columns say, on a grid, purified.
+"""Shapes: what the terms of one and two columns add to the scores, on a grid, purified.
 
-A pair of columns can say what its single columns could say as well. Purifying moves that
-to the single terms: what is left of a pair has mean zero along either column, weighted by
-how many rows lie at each point of the grid.
+A pair of columns can hold effects that depend on one of them alone. Purifying moves
+those to the single terms: what is left of a pair has mean zero along either column,
+weighted by how many rows lie at each point of the grid.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from skgrow.networks.forward import row_chunks
 __all__ = ["Axis", "axes_of", "columns_needed", "described", "purified", "term_blocks"]
 
 GRID_ROWS = 2**15  # points of a grid that are computed at a time
-# Categories that stand for all that are not shown, in means over the column: a pair of
+# Categories that represent all that are not shown, in means over the column: a pair of
 # two columns of thousands then takes seconds less, and the mean is off by a fifteenth of
 # the deviation among those that are not shown, at most.
 N_OTHERS = 200
@@ -153,7 +153,7 @@ def term_blocks(network, scaler, term, grids, device):
 
 
 def purified(wanted, terms, axes, blocks):
-    """Shapes with what single columns can say moved out of the pairs.
+    """Shapes with the effects of single columns moved out of the pairs.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def purified(wanted, terms, axes, blocks):
 
 
 def _pure(parts, weights, is_kept):
-    """What a pair says beyond its columns (or None), along either, and its mean."""
+    """Interaction of a pair (or None), its effect along either column, and its mean."""
     kept, first, second = [], [], 0.0
     for part, block in parts:
         first.append(np.tensordot(weights[1], block, axes=(0, 1)))  # (n_part, ...)

@@ -1,4 +1,4 @@
-"""TermDisplay: what one term of a network says."""
+"""TermDisplay: what one term of a network adds to the score."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class TermDisplay:
     """Shape of one term: a curve or bars for one column, a map for a pair.
 
     Categories that have an order are shown in it, from top to bottom and from left to
-    right. The bars of others stand with the largest contribution on top, and a map has
-    categories that act alike side by side.
+    right. The bars of others are sorted, with the largest contribution on top, and a map
+    has categories of similar effects side by side.
 
     Bands and whiskers are two standard errors of the curve of the column, where its
-    replicas give one; what pairs say of the column alone is drawn without.
+    replicas give one; the parts that come from pairs have none.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class TermDisplay:
             ax.legend(frameon=False)
         _density(ax, x, weight[there])
         ax.set_xlabel(self._axis_name(0))
-        ax.set_ylabel(self._says())
+        ax.set_ylabel(self._label())
 
     def _plot_bars(self, ax):
         shape, error = self.term["contribution"], self.term.get("error")
@@ -164,7 +164,7 @@ class TermDisplay:
         ax.set_ylim(-len(order) + 0.4, 0.6)
         self._name_ticks(ax, "y", 0, order, places)
         ax.set_ylabel(self._axis_name(0))
-        ax.set_xlabel(self._says())
+        ax.set_xlabel(self._label())
 
     def _plot_map(self, ax):
         shape = self.term["contribution"]
@@ -179,7 +179,7 @@ class TermDisplay:
         self._name_ticks(ax, "y", 1, second, np.arange(len(second)))
         ax.set_xlabel(self._axis_name(0))
         ax.set_ylabel(self._axis_name(1))
-        ax.figure.colorbar(drawn, ax=ax, label=self._says())
+        ax.figure.colorbar(drawn, ax=ax, label=self._label())
 
     def _order(self, column, rank_by):
         """In which order the values of a column are shown; a missing one is the last."""
@@ -201,7 +201,7 @@ class TermDisplay:
             return name
         return f"{name}\n({n_shown:,} of {n_values:,} values, the most frequent)"
 
-    def _says(self):
+    def _label(self):
         if not self.target:
             return "adds to the prediction"
         return f"adds to {short(self.target, 2 * LONGEST_NAME)} (logits)"
@@ -264,7 +264,7 @@ def _name_ticks(ax, which, values, places, most):
 
 
 def _font_points(ax, which, n_names):
-    """So that as many names stand beside or above each other."""
+    """So that as many names fit beside or above each other."""
     side = ax.get_position().width if which == "x" else ax.get_position().height
     inches = side * ax.figure.get_size_inches()[0 if which == "x" else 1]
     return float(np.clip(0.8 * 72 * inches / n_names, LEAST_POINTS, FONT_POINTS))

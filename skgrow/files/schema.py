@@ -1,8 +1,8 @@
 """The schema of the files: what each field of each stored class may be.
 
 Every stored array has one declared dtype, or one kind in two precisions, a shape and a
-range. What the fields of several classes have to do with each other is said by methods of
-these classes, `fits` and `misfits`, and asked by `soundness.py`.
+range. Whether fields of several classes fit together is checked by methods of these
+classes, `fits` and `misfits`, which `soundness.py` calls.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import numpy as np
 
 __all__ = ["FEW_CATEGORIES", "category_positions", "reliability"]
 
-# Rows of the mean target that are added to those of each category: the few rows of a
-# rare one say little about it.
+# Rows of the mean target that are added to those of each category: the mean of
+# a rare one is mostly noise.
 SMOOTHING = 10.0
 # Of so few categories each has a cell of its own in every screen and grid, in whatever
 # order they are.

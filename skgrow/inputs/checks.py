@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight
 
 HUGE_WEIGHT = 1e15  # float32 would soon hold infinity instead, or 0 for its inverse
-FAINT_WEIGHT = 1e-20  # of the largest: no sum feels it, and float32 would soon hold 0
+FAINT_WEIGHT = 1e-20  # of the largest: it changes no sum, and float32 would soon hold 0
 
 __all__ = [
     "check_classes",

@@ -215,9 +215,9 @@ def _sorted_as(value):
 def _warn_ignored(names):
     named = ", ".join(map(repr, names))
     warn_user(
-        f"Columns whose values hardly repeat are left out: {named}. Such a column tells "
-        "rows apart and says nothing of new ones; drop it, or make numbers or groups of "
-        "its values.",
+        f"Columns whose values hardly repeat are left out: {named}. Such a column "
+        "identifies rows and does not help to predict new ones; drop it, or make numbers "
+        "or groups of its values.",
         IgnoredColumnWarning,
     )
 

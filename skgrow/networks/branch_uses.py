@@ -1,8 +1,8 @@
 """Candidates: one table of possible new uses of trained branches.
 
-A candidate says which branch, which of its classes, on which input columns and through
-which affine map, and for which target class it would vote above which threshold. Plain
-and cluster-matched candidates live in the same arrays and meet the same tests.
+A candidate is a branch, one of its classes, the input columns and the affine map that
+it reads them through, a target class and a threshold. Plain and cluster-matched
+candidates are in the same arrays and undergo the same tests.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def trunk_chunks(candidates):
 
     Candidates of one branch on the same columns, through the same map and bound, share
     its hidden layers, the *trunk*. A chunk has at most `BRANCHES_PER_CHUNK` of them, and
-    trunks of as many outputs stand together, those with input bounds behind the others.
+    trunks with equally many outputs are adjacent, those with input bounds last.
     """
     first, trunk = _distinct(candidates, TRUNK_OF)
     needed = np.unique(np.column_stack([trunk, candidates.branch_class]), axis=0)
@@ -239,7 +239,7 @@ class FoldedBranches:
         return outputs if self.index is None else outputs.index_select(0, self.index)
 
     def every_output(self, features):
-        """The same as the trunks have them, `(n_outputs, rows)`; some stand twice."""
+        """The same in the order of the trunks, `(n_outputs, rows)`; some occur twice."""
         inputs = self.inputs_of(features)  # (regions, region_size + 1, rows)
         outputs = self.stack.outputs(inputs)  # (trunks, outputs of one, rows)
         if self.bounds is not None:

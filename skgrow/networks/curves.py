@@ -161,7 +161,7 @@ class Curves:
 
 
 def are_knots(knots, start):
-    """Whether knots stand as `place` needs them: what it finds are indices of arrays."""
+    """Whether knots are as `place` needs them: what it finds are indices of arrays."""
     if start.dtype.kind != "i" or not len(start) or start[0] != 0:
         return False
     if start[-1] != len(knots) or (start[1:] - start[:-1] < 2).any():

@@ -139,7 +139,7 @@ class GrownBranches:
     def runner(self, device="cpu", n_classes=None):
         """These branches made ready to run, a `GrownRunner`.
 
-        For as many classes as the branches have outputs, where nothing else is said.
+        For `n_classes`, by default as many as the branches have outputs.
         """
         return GrownRunner(self, device, n_classes or self.bank.n_outputs)
 
@@ -219,7 +219,7 @@ class _Chunk:
 
     @torch.inference_mode()
     def add_to(self, total, features):
-        """Add what all say to `(n_classes, rows)`."""
+        """Add the contributions of all branches to `(n_classes, rows)`."""
         value = self._values(features)
         total.addmm_(self.scale_to_class, value)
         total.addmm_(self.bias_to_class, value.sign_())

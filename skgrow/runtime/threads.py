@@ -17,8 +17,8 @@ _process = os.getpid()
 class _OneBlasThread(ContextDecorator):
     """For functions of many short products of vectors in numpy and scipy.
 
-    L-BFGS has them: waking a second thread takes longer, and it spins where torch's
-    threads want to work. The count of BLAS is one for the process: the first of several
+    L-BFGS has them: waking a second thread takes longer, and it spins on a core that
+    torch's threads need. The count of BLAS is one for the process: the first of several
     threads that ask for it saves and sets it, and the last one restores it.
     """
 

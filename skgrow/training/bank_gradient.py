@@ -16,7 +16,7 @@ class TrainableBank:
     """Branches with what a training step needs: gradients, and room for a batch.
 
     torch's own gradients would take new memory for each layer of every step, and handle
-    each array on its own. All numbers stand in one vector, so that an optimizer sees one
+    each array on its own. All numbers are in one vector, so that an optimizer sees one
     parameter; layers are products of all branches at once.
 
     Parameters
@@ -72,7 +72,7 @@ class TrainableBank:
         self.penalty_grad = self.parameters.grad[:n_weights]
         shapes = [array.shape for array in arrays]
         self._weights, self._biases, self._readout = _layers(self.parameters, shapes)
-        self._slopes = _layers(self.parameters.grad, shapes)
+        self._grads = _layers(self.parameters.grad, shapes)
         self._workspace = Workspace(self.parameters)
 
     def logits(self, inputs):
@@ -90,29 +90,29 @@ class TrainableBank:
             self._hidden.append(inputs)
         return torch.bmm(self._readout, self._by_replica(inputs))
 
-    def backward(self, slope):
+    def backward(self, grad):
         """Write the gradient of a loss to `parameters.grad`.
 
         Parameters
         ----------
-        slope : Tensor of shape (n_replicas, n_outputs, rows)
+        grad : Tensor of shape (n_replicas, n_outputs, rows)
             Of the loss, by the logits that `logits` gave last. Once only: what `logits`
             has kept for it is used up.
         """
-        weight_slopes, bias_slopes, readout_slope = self._slopes
+        weight_grads, bias_grads, readout_grad = self._grads
         last = self._by_replica(self._hidden[-1])
-        torch.bmm(slope, last.transpose(1, 2), out=readout_slope)
-        back = self._room("even", self._hidden[-1], slope.shape[2])
-        torch.bmm(self._readout.transpose(1, 2), slope, out=self._by_replica(back))
+        torch.bmm(grad, last.transpose(1, 2), out=readout_grad)
+        back = self._room("even", self._hidden[-1], grad.shape[2])
+        torch.bmm(self._readout.transpose(1, 2), grad, out=self._by_replica(back))
         layers = [self._inputs, *self._hidden]
         for i in reversed(range(len(self._hidden))):
-            # Hidden values are not negative: their sign is the slope of relu.
+            # Hidden values are not negative: their sign is the derivative of relu.
             back.mul_(layers[i + 1].sign_())
-            torch.bmm(back, layers[i].transpose(1, 2), out=weight_slopes[i])
-            torch.sum(back, dim=2, keepdim=True, out=bias_slopes[i])
+            torch.bmm(back, layers[i].transpose(1, 2), out=weight_grads[i])
+            torch.sum(back, dim=2, keepdim=True, out=bias_grads[i])
             if i:
                 name = "odd" if (len(self._hidden) - i) % 2 else "even"
-                before = self._room(name, layers[i], slope.shape[2])
+                before = self._room(name, layers[i], grad.shape[2])
                 back = torch.bmm(self._weights[i].transpose(1, 2), back, out=before)
 
     def trained(self):
@@ -138,7 +138,7 @@ class TrainableBank:
         return hidden.view(self.n_replicas, -1, hidden.shape[2])
 
     def _room(self, name, layer, n_rows):
-        """Memory `(branches, width, n_rows)` for what a layer says, kept under a name."""
+        """Memory `(branches, width, n_rows)` for the outputs of a layer, under a name."""
         return self._workspace.room(name, *layer.shape[:2], n_rows)
 
 

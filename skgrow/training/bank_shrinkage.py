@@ -59,7 +59,7 @@ def usable(start, trained, data, plan, device, ended=None):
     It does where the loss of the training rows is higher with it than without. Where
     training `ended` with a loss that is higher than before, and far above that of
     constant scores, it has diverged: the better of `start` and `trained` is scaled down
-    to where the loss is lowest, and the second value says so. Elsewhere a single network
+    to where the loss is lowest, and the second value is True. Elsewhere a single network
     is scaled down too, unless rows held out have chosen it (`ended` is then None) or this
     was one pass of many; for replicas see `shrunk`.
     """

@@ -141,7 +141,7 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
         asked = report is not None and report(len(losses), loss, stopper.last)
         if stop or asked:
             break
-    # Losses of the passes tell that training went well, and cost nothing.
+    # The losses of the passes show that training went well, and cost nothing.
     least = mean_loss(None, whole, plan.loss) + plan.tol
     sound = losses[-1] <= min(min(losses) + plan.tol, least)
     ended = None
@@ -235,11 +235,11 @@ def _step(network, inputs_of, rows, batch, plan):
     logits = network.logits(inputs_of(X, batch))  # (n_replicas, K, rows)
     logits += (offset if len(offset) == 1 else offset[batch]).T
     by_class = logits.transpose(0, 1).flatten(1)  # (K, n_replicas * rows)
-    losses, slope = plan.loss.slope_by_class(by_class, y[batch].repeat(n_replicas))
+    losses, grad = plan.loss.grad_by_class(by_class, y[batch].repeat(n_replicas))
     batch_weight = sample_weight[batch].T  # (n_replicas, rows)
     share = batch_weight / batch_weight.sum(dim=1, keepdim=True).clip(min=TINY)
-    slope = slope.unflatten(1, (n_replicas, -1)).mul_(share)
-    network.backward(slope.transpose(0, 1).contiguous())
+    grad = grad.unflatten(1, (n_replicas, -1)).mul_(share)
+    network.backward(grad.transpose(0, 1).contiguous())
     if plan.alpha:  # alpha / 2 times the sum of all squares
         network.penalty_grad.add_(network.penalty, alpha=plan.alpha)
     return (losses.view(n_replicas, -1) * batch_weight).sum(dim=1).mean()

@@ -16,7 +16,7 @@ from skgrow.training.curve_problem import (
     CurveProblem,
     search_step,
 )
-from skgrow.training.losses import mean_and_error
+from skgrow.training.losses import is_clear_fall
 
 __all__ = ["LeftOut", "fit_curves"]
 
@@ -130,8 +130,7 @@ def _are_better(tried, attempts):
     """Whether the held-out loss is lower, by the one-standard-error rule."""
     losses = [np.concatenate([a.losses for a in some]) for some in (attempts, tried)]
     weight = np.concatenate([attempt.weight for attempt in tried])
-    mean, error = mean_and_error(losses[0] - losses[1], weight)
-    return mean > error
+    return is_clear_fall(losses[0] - losses[1], weight)
 
 
 @one_blas_thread

@@ -235,7 +235,7 @@ class CurveProblem:
     def _objective(self, point, share, strength, ridge):
         level, values = self._parts(point)
         logits = (self.design @ values + level) @ self.to_class
-        total, grad = self.loss.value_and_slope(logits, self.y, share)
+        total, grad = self.loss.value_and_grad(logits, self.y, share)
         grad = grad @ self.to_class.T
         cost, step_grad = self._penalty(values, ridge)
         gradient = self.design.T @ grad + strength * (self.steps.T @ step_grad)

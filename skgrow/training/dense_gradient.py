@@ -25,7 +25,7 @@ ORDER = ("weight", "bias", "slope", "gate", "scale")
 class TrainablePerceptron:
     """A `Perceptron` with what a training step needs: its gradient, and Adam.
 
-    As of a bank in training, see `TrainableBank`, all numbers stand in one vector, so
+    As of a bank in training, see `TrainableBank`, all numbers are in one vector, so
     that Adam's update is one operation, and the blocks are products written out, see
     `dense_blocks.py`.
 
@@ -45,7 +45,7 @@ class TrainablePerceptron:
         All numbers: weights of all layers, then biases, slopes, gates, and scales of
         parallel blocks.
     penalty, penalty_grad : Tensor of shape (n_weights,)
-        The weights among them, of which a penalty wants the squares; their gradient.
+        The weights among them, whose squares a penalty sums; their gradient.
 
     Examples
     --------

@@ -85,8 +85,8 @@ def train_pass(net, rows, generator, *, batch_size, learning_rate, alpha=0.0):
     losses, weights = [], []
     for index, y, weight, share in _batches(rows, generator, batch_size):
         outputs = network.logits(rows.X.index_select(0, index).T)
-        of_rows, slope = rows.criterion.slope_by_class(outputs, y)
-        network.backward(slope.mul_(share))
+        of_rows, grad = rows.criterion.grad_by_class(outputs, y)
+        network.backward(grad.mul_(share))
         network.step(optimizer, alpha)
         losses.append(of_rows)
         weights.append(weight)

@@ -1,7 +1,7 @@
-"""Losses: what rows cost, and what the scores leave to be done.
+"""Losses, their gradient and Hessian with respect to the scores, and when one is lower.
 
 A network has an output for each class. A regressor has two, "down" and "up", and
-predicts the second less the first: all else that growth does is the same for both.
+predicts the second less the first: everything else in growth is the same for both.
 """
 
 from __future__ import annotations
@@ -20,22 +20,27 @@ __all__ = [
     "Residual",
     "SquaredError",
     "SquaredOutputError",
+    "is_clear_fall",
     "mean_and_error",
 ]
 
 
 def mean_and_error(falls, sample_weight):
-    """Weighted mean of what rows gain, and its standard error.
+    """Weighted mean of paired per-row loss reductions, and its standard error.
 
     Parameters
     ----------
     falls : ndarray of shape (n_rows,)
-        Of the loss of each row.
+        Loss of each row with one model, less its loss with another.
     sample_weight : ndarray of shape (n_rows,)
+        Not negative, and not all 0.
 
     Returns
     -------
-    mean, error : float
+    mean : float
+        In the unit of the losses: nats of a classifier.
+    error : float
+        `sqrt(sum_j s_j^2 (falls_j - mean)^2) / sum_j s_j`, in the same unit.
 
     Examples
     --------
@@ -49,9 +54,37 @@ def mean_and_error(falls, sample_weight):
     return float(mean), float(np.linalg.norm(left) / sample_weight.sum())
 
 
+def is_clear_fall(falls, sample_weight, n_errors=1.0, tol=0.0):
+    """Whether a loss falls by more than chance: the one-standard-error rule.
+
+    Parameters
+    ----------
+    falls, sample_weight : ndarray of shape (n_rows,)
+        As `mean_and_error` takes them.
+    n_errors : float, default=1.0
+        Standard errors that the mean fall must exceed.
+    tol : float, default=0.0
+        What it must exceed besides.
+
+    Returns
+    -------
+    is_clear : bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgrow.training.losses import is_clear_fall
+    >>> falls = np.array([1.0, 1, 3, 3])    # 2.0 in the mean, with an error of 0.5
+    >>> is_clear_fall(falls, np.ones(4)), is_clear_fall(falls, np.ones(4), n_errors=4)
+    (True, False)
+    """
+    mean, error = mean_and_error(falls, sample_weight)
+    return mean > max(tol, n_errors * error)
+
+
 @dataclass(frozen=True)
 class Residual:
-    """What the present scores leave to be done on some rows.
+    """Negative gradient and Hessian of the loss with respect to the scores, by row.
 
     Attributes
     ----------
@@ -103,7 +136,7 @@ class CrossEntropy:
     score_name = "accuracy"
 
     def residual(self, logits, y, sample_weight):
-        """What the scores `(n_rows, n_classes)` leave to be done, a `Residual`."""
+        """The `Residual` of rows with these scores `(n_rows, n_classes)`."""
         proba = softmax(logits, axis=1)
         weight = sample_weight.astype(logits.dtype)[:, None]
         membership = np.zeros_like(logits)
@@ -112,7 +145,7 @@ class CrossEntropy:
         return Residual(gradient, weight * proba * (1 - proba), membership)
 
     def constant(self, y, sample_weight, n_outputs):
-        """The scores `(n_outputs,)` that fit all rows best without a look at them."""
+        """The constant scores `(n_outputs,)` of the lowest loss."""
         mass = np.bincount(y, weights=sample_weight, minlength=n_outputs)
         return np.log(np.maximum(mass / mass.sum(), np.finfo(np.float64).tiny))
 
@@ -120,23 +153,23 @@ class CrossEntropy:
         """Loss of each row, `(n_rows,)`."""
         return -log_softmax(logits, axis=1)[np.arange(len(y)), y]
 
-    def value_and_slope(self, logits, y, share):
+    def value_and_grad(self, logits, y, share):
         """Loss of rows that weigh `share`, and its gradient `(n_rows, n_classes)`."""
         if logits.shape[1] == 2:
             return _of_two_classes(logits, y, share)
         log_proba = log_softmax(logits, axis=1)
         rows = np.arange(len(y))
         value = -float(share @ log_proba[rows, y])
-        slope = np.exp(log_proba)
-        slope[rows, y] -= 1
-        return value, slope * share[:, None]
+        grad = np.exp(log_proba)
+        grad[rows, y] -= 1
+        return value, grad * share[:, None]
 
     def of_tensors(self, logits, y):
         """As `of_rows`, of Tensors."""
         return torch.nn.functional.cross_entropy(logits, y, reduction="none")
 
-    def slope_by_class(self, logits, y):
-        """Loss and slope of Tensors that hold the classes first; overwrites `logits`.
+    def grad_by_class(self, logits, y):
+        """Loss and its gradient, of Tensors with the classes first; overwrites `logits`.
 
         Parameters
         ----------
@@ -146,13 +179,14 @@ class CrossEntropy:
         Returns
         -------
         losses : Tensor of shape (n_rows,)
-        slope : Tensor of shape (n_classes, n_rows)
+        grad : Tensor of shape (n_classes, n_rows)
+            Of the loss of each row, with respect to its scores.
         """
         log_proba = logits.log_softmax(dim=0)
         losses = -log_proba.gather(0, y[None])[0]
-        slope = log_proba.exp_()
-        slope.scatter_add_(0, y[None], slope.new_full((1, len(y)), -1))
-        return losses, slope
+        grad = log_proba.exp_()
+        grad.scatter_add_(0, y[None], grad.new_full((1, len(y)), -1))
+        return losses, grad
 
     def score(self, logits, y, sample_weight):
         """Weighted accuracy."""
@@ -167,14 +201,14 @@ class SquaredError:
     """Loss of a regressor: half the squared error of the second output less the first.
 
     Rows above the prediction are the class "up", the others "down", and a row counts by
-    its error: a branch that passes the tests speaks where one direction has a larger
+    its error: a branch that passes the tests is active where one direction has a larger
     share of all errors than elsewhere.
     """
 
     score_name = "r2"
 
     def residual(self, logits, y, sample_weight):
-        """What the outputs `(n_rows, 2)` leave to be done, a `Residual`."""
+        """The `Residual` of rows with these outputs `(n_rows, 2)`."""
         weight = sample_weight.astype(logits.dtype)
         error = weight * (y - _difference(logits))
         gradient = np.column_stack([-error, error])
@@ -190,18 +224,18 @@ class SquaredError:
         """Loss of each row, `(n_rows,)`."""
         return (y - _difference(logits)) ** 2 / 2
 
-    def value_and_slope(self, logits, y, share):
+    def value_and_grad(self, logits, y, share):
         """Loss of rows that weigh `share`, and its gradient `(n_rows, 2)`."""
         error = y - _difference(logits)
-        slope = share * error
-        return float(slope @ error) / 2, np.column_stack([slope, -slope])
+        grad = share * error
+        return float(grad @ error) / 2, np.column_stack([grad, -grad])
 
     def of_tensors(self, logits, y):
         """As `of_rows`, of Tensors."""
         return (y - _difference(logits)).square() / 2
 
-    def slope_by_class(self, logits, y):
-        """As `CrossEntropy.slope_by_class`."""
+    def grad_by_class(self, logits, y):
+        """As `CrossEntropy.grad_by_class`."""
         error = y - (logits[1] - logits[0])
         return error.square() / 2, torch.stack([error, -error])
 
@@ -227,8 +261,8 @@ class SquaredOutputError:
         """Loss of each row, of Tensors `(n_rows, n_outputs)`."""
         return (outputs - y).square().sum(dim=1) / 2
 
-    def slope_by_class(self, outputs, y):
-        """As `CrossEntropy.slope_by_class`, with outputs `(n_outputs, n_rows)`."""
+    def grad_by_class(self, outputs, y):
+        """As `CrossEntropy.grad_by_class`, with outputs `(n_outputs, n_rows)`."""
         error = outputs - y.T
         return error.square().sum(dim=0) / 2, error
 
@@ -237,14 +271,14 @@ SQUARED_OUTPUT_ERROR = SquaredOutputError()
 
 
 def _of_two_classes(logits, y, share):
-    """As `CrossEntropy.value_and_slope`, in a tenth of the time of a softmax."""
+    """As `CrossEntropy.value_and_grad`, in a tenth of the time of a softmax."""
     sign = 2.0 * y - 1
     lead = sign * _difference(logits)
     small = np.exp(-np.abs(lead))
     value = float(share @ (np.log1p(small) - np.minimum(lead, 0)))
     wrong = np.where(lead > 0, small, 1) / (1 + small)  # probability of the other class
-    slope = sign * share * wrong
-    return value, np.column_stack([slope, -slope])
+    grad = sign * share * wrong
+    return value, np.column_stack([grad, -grad])
 
 
 def _difference(logits):

@@ -167,14 +167,14 @@ class SplitStep:
     def __init__(self, curves, categorical, grad, hess, rate=None):
         own = [curves.points(j) for j in range(len(curves))]
         self.shape = (len(own), max(points.stop - points.start for points in own))
-        wanted = grad + CAUTION * grad.sum() / max(hess.sum(), CAUTION)
-        wanted = wanted / (hess + CAUTION)
+        damped = grad + CAUTION * grad.sum() / max(hess.sum(), CAUTION)
+        damped = damped / (hess + CAUTION)  # Newton steps, drawn to their mean
         self.rate = np.ones(len(own)) if rate is None else rate
         place = []  # of each point: its column, and its rank there; a gap is the last
         for j, (points, is_code) in enumerate(zip(own, categorical, strict=True)):
             rank = np.arange(points.stop - points.start)
             if is_code:
-                rank[np.argsort(wanted[points][:-1], kind="stable")] = rank[:-1].copy()
+                rank[np.argsort(damped[points][:-1], kind="stable")] = rank[:-1].copy()
             place.append(j * self.shape[1] + rank)
         self.place = np.concatenate(place)
         # A column without a cut, such as a constant one, must not slow the others down.

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from skgrow.networks.surfaces import Surfaces
 from skgrow.runtime.parallel import run_jobs
 from skgrow.runtime.threads import one_blas_thread
-from skgrow.training.losses import mean_and_error
+from skgrow.training.losses import is_clear_fall
 from skgrow.training.pair_screen import residual_interactions
 from skgrow.training.split_steps import (
     STEP_PATIENCE,
@@ -99,7 +99,7 @@ def fit_surfaces(
     stepped, smoothed, mean = zip(*found, strict=True)
     ways, n_bins = [stepped, mean], [COARSE, COARSE]
     weight = rows.weight[np.concatenate(folds)]
-    if not _leads(_gains(stepped, folds), _gains(smoothed, folds), weight):
+    if not is_clear_fall(_gains(stepped, folds) - _gains(smoothed, folds), weight):
         jobs = list(zip(folds, left_out.logits[:, ::thin], smoothed, strict=True))
         fine = run_jobs(_fit_fine, (rows,), lambda: jobs, n_jobs, threads=True)
         ways, n_bins = [*ways, fine], [*n_bins, FINE]
@@ -121,21 +121,15 @@ def _gains(attempts, folds):
 
 
 def _best(gains, weight):
-    """Number of the way that gains most, None where none gains.
+    """Number of the way with the lowest held-out loss, None where none lowers it.
 
-    Another way must lead the first one, steps.
+    Steps are the first way. Another one must be better by the one-standard-error rule.
     """
     total = [np.average(one, weights=weight) for one in gains]
     best = 1 + int(np.argmax(total[1:]))
-    if not _leads(gains[best], gains[0], weight):
+    if not is_clear_fall(gains[best] - gains[0], weight):
         best = 0
     return best if total[best] > 0 else None
-
-
-def _leads(gains, others, weight):
-    """Whether gains are more than others by more than the standard error of that."""
-    mean, error = mean_and_error(gains - others, weight)
-    return mean > error
 
 
 @dataclass(frozen=True)
@@ -298,8 +292,8 @@ class _Problem:
         def objective(scaled):
             values = scaled.reshape(start.shape) * unit
             logits = self.logits + self.design @ values @ self.to_class
-            total, grad = self.loss.value_and_slope(logits, self.y, self.share)
-            cost, pull = self.penalty.value_and_slope(values)
+            total, grad = self.loss.value_and_grad(logits, self.y, self.share)
+            cost, pull = self.penalty.value_and_grad(values)
             grad = self.design.T @ (grad @ self.to_class.T) + strength * pull
             return total + strength * cost, (grad * unit).ravel()
 
@@ -342,7 +336,7 @@ class _Penalty:
         shape = (len(first), len(self.owner))
         self.steps = sparse.coo_array((entries, where), shape=shape).tocsr()
 
-    def value_and_slope(self, values):
+    def value_and_grad(self, values):
         """Penalty of the values `(n_points, n_values)`, and its gradient."""
         steps = self.steps @ values
         norm = self._norm(steps, values)

@@ -51,7 +51,7 @@ class Workspace:
         Parameters
         ----------
         name : hashable
-            What stands under one name shares its memory.
+            Tensors of one name share their memory.
         *shape : int
         """
         view = self._views.get((name, shape))

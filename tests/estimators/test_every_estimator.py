@@ -147,17 +147,17 @@ def test_the_same_seed_gives_the_same_model(kind):
 
 @every_model
 def test_progress_is_printed_where_asked(kind, capsys):
-    quiet = make(kind).fit(X, target(kind))
+    plain = make(kind).fit(X, target(kind))
     assert capsys.readouterr().out == ""
-    telling = make(kind, verbose=1).fit(X, target(kind))
+    verbose = make(kind, verbose=1).fit(X, target(kind))
     lines = capsys.readouterr().out.splitlines()
     assert lines
     assert all(line.startswith("[skgrow] ") for line in lines)
-    np.testing.assert_array_equal(answers(telling), answers(quiet))
+    np.testing.assert_array_equal(answers(verbose), answers(plain))
 
 
 @every_model
-def test_time_that_has_passed_is_told(kind):
+def test_time_that_has_passed_is_reported(kind):
     with pytest.warns(skgrow.GrowthStoppedWarning, match="max_time=1e-09 seconds have"):
         model = make(kind, max_time=1e-9).fit(X, target(kind))
     assert np.isfinite(answers(model)).all()

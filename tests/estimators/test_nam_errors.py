@@ -26,7 +26,7 @@ N_ROWS, N_FEATURES = 600, 4
 
 
 def table():
-    """Columns 0 and 2 tell the classes apart together; column 3 says nothing."""
+    """Columns 0 and 2 tell the classes apart together; column 3 is noise."""
     rng = np.random.RandomState(0)
     X = rng.uniform(-1, 1, size=(N_ROWS, N_FEATURES))
     return X, (X[:, 0] * X[:, 2] > 0).astype(int) + 10
@@ -394,6 +394,7 @@ def test_weights_that_float32_cannot_hold_are_none(estimator):
     np.testing.assert_array_equal(faint, none)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.float64])
 @pytest.mark.parametrize("estimator", [GrowingNAMClassifier, GrowingMLPClassifier])
 def test_labels_that_float64_cannot_tell_apart(estimator, dtype):

@@ -314,7 +314,7 @@ def test_any_names_are_different_and_mean_what_they_name(columns, data):
 
 
 def many_categories(n=3000):
-    """Two columns of all-different text, which say nothing, and two that matter."""
+    """Two columns of all-different text, which do not help, and two that do."""
     rng = np.random.RandomState(0)
     frame = pd.DataFrame(
         {
@@ -334,6 +334,7 @@ def many_categories(n=3000):
 def test_a_term_is_computed_from_its_own_numbers():
     """Of a pair of columns of thousands of values a table would take 300 MiB."""
     nam, frame = many_categories()
+    assert "id & code" in nam.term_names_
     for name in nam.term_names_:
         tracemalloc.start()
         start = process_time()
@@ -350,6 +351,7 @@ def test_a_term_is_computed_from_its_own_numbers():
 def test_one_term_is_as_among_all():
     nam, frame = many_categories(900)
     whole = nam.explain_global(frame)["terms"]
+    assert len(whole) == 8  # six terms, and two columns of theirs alone
     for term in whole:
         found = nam.explain_global(frame, terms=[term["features"]])
         assert found["intercept"] is None

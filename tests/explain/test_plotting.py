@@ -52,11 +52,11 @@ def test_every_term_can_be_drawn(nam):
         display = TermDisplay.from_estimator(nam, FRAME, term["term"])
         ax = display.ax_
         labels = [ax.get_xlabel(), ax.get_ylabel()]
-        says = "adds to yes (logits)"
+        label = "adds to yes (logits)"
         if term["term"] == "town":  # bars lie
-            assert labels == [says, "town"]
+            assert labels == [label, "town"]
         else:
-            assert labels == [*term["columns"], says][:2]
+            assert labels == [*term["columns"], label][:2]
         display.figure_.canvas.draw()
 
 
@@ -99,11 +99,13 @@ def made_up_term(values, contribution, kind="category", n_values=None):
 
 
 def test_categories_with_an_order_are_drawn_in_it():
-    values, says = ["S", "M", "L", None], [0.1, 0.9, -1.0, 0.5]
-    names, lengths = bars(TermDisplay(made_up_term(values, says, "ordered")).plot().ax_)
+    values, effects = ["S", "M", "L", None], [0.1, 0.9, -1.0, 0.5]
+    names, lengths = bars(
+        TermDisplay(made_up_term(values, effects, "ordered")).plot().ax_
+    )
     assert names == ["S", "M", "L", "missing"]
-    np.testing.assert_allclose(lengths, says)
-    names, lengths = bars(TermDisplay(made_up_term(values, says)).plot().ax_)
+    np.testing.assert_allclose(lengths, effects)
+    names, lengths = bars(TermDisplay(made_up_term(values, effects)).plot().ax_)
     assert names == ["M", "S", "L", "missing"]
     np.testing.assert_allclose(lengths, [0.9, 0.1, -1.0, 0.5])
 
@@ -193,7 +195,7 @@ def test_a_column_of_many_categories_shows_the_most_frequent_and_says_so():
     pairs = [[0, 1], [1, 2], [2, 0]]
     nam = GrowingNAMClassifier(pairs, curves=True, max_iter=2, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the numbers of the rows are left out
+        warnings.simplefilter("ignore")  # that the column of row numbers is left out
         nam.fit(frame, y)
     for name in nam.term_names_:
         start = process_time()

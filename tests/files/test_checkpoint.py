@@ -317,7 +317,7 @@ def test_a_growth_that_began_with_no_such_number_of_branches(tmp_path, n_before)
     )  # fmt: skip
 
 
-def test_other_things_where_the_growth_stands(tmp_path):
+def test_other_things_in_place_of_the_growth_state(tmp_path):
     path = tmp_path / "a"
     X, y, model = start("vote")
     model.grow(X, y, 4, checkpoint=path)
@@ -353,7 +353,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize("kind", PARTS)
-def test_growth_that_stands_on_other_rows_or_classes(tmp_path, kind):
+def test_a_growth_state_of_other_rows_or_classes(tmp_path, kind):
     path = tmp_path / "a"
     X, y, model = start(kind)
     model.grow(X, y, 4, checkpoint=path)

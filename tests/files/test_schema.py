@@ -154,6 +154,7 @@ def test_no_field_of_the_fitted_state_is_lost(model, tmp_path):
     assert digest(codec.packed(model)) == digest(codec.packed(again))
 
 
+@pytest.mark.slow
 def test_no_array_is_of_another_dtype(model, tmp_path):
     """Unsigned starts of curves were indices beyond a sparse matrix, and a crash."""
     parts, arrays = parts_of(model)
@@ -505,6 +506,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 def test_small_files_take_little_memory(tmp_path):
     """Each of them took 0.3 to 2 GiB, by what stands in several places."""
     files = [make() for make in EXPANSIONS.values()] + [layers_often()]

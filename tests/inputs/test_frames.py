@@ -137,7 +137,7 @@ def test_categoricals_stay_categories_whatever_they_hold():
     assert one(pl.Series(["1"], dtype=pl.Categorical), pl.DataFrame).numbers is None
 
 
-def test_ordered_categoricals_say_their_order():
+def test_ordered_categoricals_keep_their_order():
     for values in (["low", "high", "mid"], [3, 1, 2]):
         ordered = pd.Categorical(values, categories=values, ordered=True)
         assert one(ordered).levels == tuple(values)

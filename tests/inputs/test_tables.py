@@ -77,6 +77,7 @@ def test_a_frame_as_it_is(library):
     assert np.isfinite(proba).all()
 
 
+@pytest.mark.slow
 def test_libraries_and_column_types_agree(brief):
     frame = pd.DataFrame(DATA)
     as_category = frame.astype({"town": "category", "constant": "category"})
@@ -94,7 +95,7 @@ def test_missing_values_have_a_learned_place(fitted):
     gap["income"] = np.nan
     filled["income"] = 0.5
     rise = fitted.decision_function(gap) - fitted.decision_function(filled)
-    assert (rise > 0).mean() > 0.99  # a gap speaks for "yes"
+    assert (rise > 0).mean() > 0.99  # a gap raises the score of "yes"
 
 
 def test_unseen_categories_are_missing_and_said_once(fitted):

@@ -206,9 +206,9 @@ def test_candidates_that_share_a_trunk_have_outputs_of_their_own():
     folded = FoldedBranches(bank, candidates)
     assert len(folded.stack.readout) == 4
     inside = (np.abs(X[:, candidates.columns]) <= 0.4).all(axis=2).T
-    silent = np.isfinite(candidates.upper[:, 0])[:, None] & ~inside
-    expected = np.where(silent, -np.inf, map_then_branch(bank, candidates, X))
-    assert 0 < silent.sum() < silent.size / 2
+    inactive = np.isfinite(candidates.upper[:, 0])[:, None] & ~inside
+    expected = np.where(inactive, -np.inf, map_then_branch(bank, candidates, X))
+    assert 0 < inactive.sum() < inactive.size / 2
     np.testing.assert_allclose(outputs(bank, candidates, X), expected, atol=1e-12)
 
 

@@ -30,8 +30,8 @@ def plain_grown_logits(grown, rows):
         for m in range(len(grown)):
             output = candidate_output(grown.bank, uses, m, row)
             v = max(output - uses.threshold[m], 0) / grown.span[m]
-            speaks = 1 if output > uses.threshold[m] else 0
-            total[uses.target[m], j] += grown.scale[m] * v + grown.bias[m] * speaks
+            is_active = 1 if output > uses.threshold[m] else 0
+            total[uses.target[m], j] += grown.scale[m] * v + grown.bias[m] * is_active
     return total
 
 
@@ -48,8 +48,8 @@ def test_grown_logits_are_formula_16():
     np.testing.assert_allclose(added[17], one, atol=1e-12)
     empty = GrownBranches.empty(grown.bank)
     assert len(empty) == empty.n_multiply_adds == 0
-    silent = empty.runner().logits(features).numpy()
-    np.testing.assert_array_equal(silent, np.zeros((K, 40)))
+    nothing = empty.runner().logits(features).numpy()
+    np.testing.assert_array_equal(nothing, np.zeros((K, 40)))
 
 
 def test_grown_branches_in_many_chunks_of_rows():
@@ -91,7 +91,7 @@ def test_take_and_extended_are_inverse():
     assert same.records(names, None) == grown.records(names, None)
 
 
-def test_records_speak_in_the_users_names():
+def test_records_have_the_users_names():
     grown = random_grown(10)
     classes = np.array(["ant", "bee", "cat"])
     features = np.array(["a", "b", "c", "d", "e"], dtype=object)

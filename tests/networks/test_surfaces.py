@@ -1,4 +1,4 @@
-"""Surfaces of pairs: where they have knots, what they say, which files are refused."""
+"""Surfaces of pairs: where they have knots, their values, which files are refused."""
 
 from dataclasses import replace
 
@@ -105,9 +105,9 @@ def test_quadrant_step_is_the_mean_over_cuts_of_newton_steps():
     X[::7, 1] = np.nan
     pairs = np.array([[0, 1], [0, 2], [1, 2]])
     surfaces = Surfaces.flat(pairs, X, np.ones(400), 2, n_bins=8)
-    slope = rng.randn(len(surfaces.values))
-    bent = rng.uniform(0.1, 2, size=len(slope))
-    expected = np.zeros(len(slope))
+    grad = rng.randn(len(surfaces.values))
+    hess = rng.uniform(0.1, 2, size=len(grad))
+    expected = np.zeros(len(grad))
     for number, begin in enumerate(surfaces.begin[:-1]):
         n_first, n_second = surfaces.grid(number)
         own = np.s_[begin : begin + n_first * n_second]
@@ -117,10 +117,10 @@ def test_quadrant_step_is_the_mean_over_cuts_of_newton_steps():
             for b in range(n_second - 1):
                 parts = [(i <= a) == one for one in (True, False)]
                 parts = [p & ((j <= b) == one) for p in parts for one in (True, False)]
-                if all(bent[own][part].sum() > LEAST for part in parts):
+                if all(hess[own][part].sum() > LEAST for part in parts):
                     n_cuts += 1
                     for part in parts:
-                        total[part] += slope[own][part].sum() / bent[own][part].sum()
+                        total[part] += grad[own][part].sum() / hess[own][part].sum()
         assert n_cuts > 0
         expected[own] = total / n_cuts / len(pairs)
-    np.testing.assert_allclose(QuadrantStep(surfaces)(slope, bent), expected, atol=1e-12)
+    np.testing.assert_allclose(QuadrantStep(surfaces)(grad, hess), expected, atol=1e-12)

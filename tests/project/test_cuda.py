@@ -107,9 +107,9 @@ def test_gradients_agree(base):
         n_branches, region_size = base.bank_.regions.shape
         state = np.random.RandomState(0)
         draw = state.normal(size=(n_branches, region_size, 50)).astype(np.float32)
-        slope = state.normal(size=(1, 10, 50)).astype(np.float32)
+        grad = state.normal(size=(1, 10, 50)).astype(np.float32)
         logits = network.logits(torch.tensor(draw, device=device)).cpu()
-        network.backward(torch.tensor(slope, device=device))
+        network.backward(torch.tensor(grad, device=device))
         found.append((logits, network.parameters.grad.cpu()))
     for cpu, gpu in zip(*found, strict=True):
         np.testing.assert_allclose(gpu, cpu, rtol=1e-3, atol=1e-3)

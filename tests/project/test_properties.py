@@ -222,8 +222,8 @@ def weights(draw, n_rows=N_ROWS):
     return made[kind]
 
 
-def quiet(verb, *args, **kwargs):
-    """The result, or the error when it is one that speaks to the user."""
+def attempt(verb, *args, **kwargs):
+    """The result, or the error when it is one meant for the user."""
     with warnings.catch_warnings():
         for category in (
             GrowthStoppedWarning, DataConversionWarning, ConvergenceWarning
@@ -245,12 +245,15 @@ def quiet(verb, *args, **kwargs):
 def check_answers(model, X):
     """Right shapes, finite probabilities that sum to 1, labels among the classes."""
     if not hasattr(model, "classes_"):
-        found, error = quiet(model.predict, X)
+        found, error = attempt(model.predict, X)
         assert error is not None or (
             found.shape == (len(X),) and np.isfinite(found).all()
         )
         return
-    (labels, error), (proba, _) = quiet(model.predict, X), quiet(model.predict_proba, X)
+    (labels, error), (proba, _) = (
+        attempt(model.predict, X),
+        attempt(model.predict_proba, X),
+    )
     if error is not None:
         return
     n_rows = len(X)
@@ -266,7 +269,7 @@ def check_answers(model, X):
 @given(X=tables(), y=labels(), weight=weights())
 def test_fit(kind, X, y, weight):
     model = clone(fitted()[kind])
-    _, error = quiet(model.fit, X, y, sample_weight=weight)
+    _, error = attempt(model.fit, X, y, sample_weight=weight)
     if error is None:
         check_answers(model, X)
     else:
@@ -281,7 +284,7 @@ def test_a_fitted_model_takes_it_or_stays(kind, verb, X, y, weight):
     model = fresh(kind)
     before = digest(model)
     more = FITTED[kind] if verb == "grow" else {}
-    _, error = quiet(getattr(model, verb), X, y, sample_weight=weight, **more)
+    _, error = attempt(getattr(model, verb), X, y, sample_weight=weight, **more)
     if error is None:
         check_answers(model, X)
     else:

@@ -130,6 +130,7 @@ def numbers_of(model):
     return digest(model._state.network, *answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 def test_verbs_give_the_same_numbers_in_any_surroundings(name):
     plain = numbers_of(MAKERS[name]())

@@ -19,8 +19,8 @@ def inputs_of(bank, n_rows, seed=2):
     return X, torch.tensor(X.T[bank.regions])  # (branches, region_size, rows)
 
 
-def by_autograd(bank, n_replicas, inputs, slope):
-    """Gradients of `(logits * slope).sum()` by torch, in the shapes of the bank."""
+def by_autograd(bank, n_replicas, inputs, grad):
+    """Gradients of `(logits * grad).sum()` by torch, in the shapes of the bank."""
     arrays = [torch.tensor(a, requires_grad=True) for a in (*bank.weights, *bank.biases)]
     weights, biases = arrays[: len(bank.weights)], arrays[len(bank.weights) :]
     hidden = inputs.transpose(1, 2)  # (branches, rows, region_size)
@@ -28,7 +28,7 @@ def by_autograd(bank, n_replicas, inputs, slope):
         hidden = (hidden @ weight + bias[:, None]).relu()
     terms = (hidden @ weights[-1]).unflatten(0, (n_replicas, -1))
     logits = terms.sum(dim=1).transpose(1, 2)  # (n_replicas, n_outputs, rows)
-    (logits * slope).sum().backward()
+    (logits * grad).sum().backward()
     return logits.detach(), [array.grad.numpy() for array in arrays]
 
 
@@ -48,10 +48,10 @@ def test_gradient_is_that_of_autograd(n_replicas, sizes):
     for n_rows in (11, 4, 30):  # memory is used again, and grows
         _, inputs = inputs_of(bank, n_rows)
         draw = np.random.RandomState(n_rows).normal(size=(n_replicas, 3, n_rows))
-        slope = torch.tensor(draw)
-        logits, expected = by_autograd(bank, n_replicas, inputs, slope)
+        grad = torch.tensor(draw)
+        logits, expected = by_autograd(bank, n_replicas, inputs, grad)
         np.testing.assert_allclose(network.logits(inputs), logits, atol=1e-12)
-        network.backward(slope)
+        network.backward(grad)
         start = network.parameters.clone()
         for found, wanted in zip(arrays_of(network), expected, strict=True):
             np.testing.assert_allclose(found, wanted, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Curves of single columns: where they have knots, what they say, how they are fitted."""
+"""Curves of single columns: where they have knots, their values, how they are fitted."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ def some_curves(n_classes=3):
 
 
 def slow_term(curves, column, value):
-    """What one curve says of one value, by the definition."""
+    """One curve at one value, by the definition."""
     own = curves.points(column)
     knots, values = curves.knots[own], curves.values[own]
     if np.isnan(value):
@@ -157,6 +157,7 @@ def test_fit_reaches_the_optimum_of_the_penalised_loss(n_classes, delta, monkeyp
     np.testing.assert_allclose(*centred, atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_cliffs", [False, True])
 def test_the_huber_delta_is_small_for_curves_with_cliffs_alone(has_cliffs, monkeypatch):
     rng = np.random.RandomState(0)
@@ -179,22 +180,22 @@ def test_the_huber_delta_is_small_for_curves_with_cliffs_alone(has_cliffs, monke
 def test_split_step_is_the_mean_over_cuts_of_newton_steps(is_code):
     _, curves = some_curves(2)
     rng = np.random.RandomState(2)
-    slope = rng.randn(len(curves.knots))
-    bent = rng.choice([0.0, 3.0], size=len(slope))
+    grad = rng.randn(len(curves.knots))
+    hess = rng.choice([0.0, 3.0], size=len(grad))
     categorical = np.full(3, is_code)
-    found = SplitStep(curves, categorical, slope, bent)(slope, bent)
-    mean = slope.sum() / bent.sum()
-    expected = np.zeros(len(slope))
+    found = SplitStep(curves, categorical, grad, hess)(grad, hess)
+    mean = grad.sum() / hess.sum()
+    expected = np.zeros(len(grad))
     for j in range(3):
         own = curves.points(j)
         order = list(range(own.start, own.stop))
-        if is_code:  # ascending in what the rows want of them, cautiously; gaps stay last
-            wanted = (slope + CAUTION * mean) / (bent + CAUTION)
-            order = [*sorted(order[:-1], key=lambda point: wanted[point]), order[-1]]
+        if is_code:  # ascending in their damped Newton steps; gaps stay last
+            damped = (grad + CAUTION * mean) / (hess + CAUTION)
+            order = [*sorted(order[:-1], key=lambda point: damped[point]), order[-1]]
         cuts = [(order[:cut], order[cut:]) for cut in range(1, len(order))]
-        cuts = [c for c in cuts if min(bent[half].sum() for half in c) > LEAST_OF_SPLIT]
+        cuts = [c for c in cuts if min(hess[half].sum() for half in c) > LEAST_OF_SPLIT]
         for half in (half for cut in cuts for half in cut):
-            expected[half] += slope[half].sum() / bent[half].sum() / len(cuts) / 3
+            expected[half] += grad[half].sum() / hess[half].sum() / len(cuts) / 3
     assert np.abs(expected).min() > 0
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
@@ -231,8 +232,9 @@ def test_steps_are_blind_to_rows_left_out(monkeypatch):
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_cliffs", [False, True])
-def test_steps_are_taken_where_rows_left_out_want_them(has_cliffs, monkeypatch):
+def test_steps_are_taken_where_they_lower_the_held_out_loss(has_cliffs, monkeypatch):
     rng = np.random.RandomState(0)
     X = rng.uniform(-1, 1, size=(11_000, 12))
     waves, cliffs = 2 * np.sin(8 * X).sum(axis=1), 1.5 * (X > 0.3).sum(axis=1) - 6
@@ -248,6 +250,7 @@ def test_steps_are_taken_where_rows_left_out_want_them(has_cliffs, monkeypatch):
     assert losses[0] == losses[1] if has_cliffs else losses[0] < losses[1] - 0.01
 
 
+@pytest.mark.slow
 def test_of_a_large_table_strengths_are_tried_on_some_rows(monkeypatch):
     rng = np.random.RandomState(0)
     X = rng.uniform(-1, 1, size=(16_000, 3))

@@ -125,16 +125,16 @@ def test_penalty_is_as_defined_and_its_gradient_is_its_gradient(n_classes):
     problem, rows = small_problem(n_classes)
     values = np.random.RandomState(1).randn(len(problem.hess), len(problem.to_class))
     penalty = _Penalty(problem.surfaces, rows.categorical)
-    cost, slope = penalty.value_and_slope(values)
+    cost, grad = penalty.value_and_grad(values)
     np.testing.assert_allclose(
         cost, slow_penalty(problem.surfaces, rows.categorical, values)
     )
     step = 1e-6 * np.random.RandomState(2).randn(*values.shape)
-    ahead, behind = (penalty.value_and_slope(values + s)[0] for s in (step, -step))
-    np.testing.assert_allclose((ahead - behind) / 2, (slope * step).sum(), rtol=1e-5)
+    ahead, behind = (penalty.value_and_grad(values + s)[0] for s in (step, -step))
+    np.testing.assert_allclose((ahead - behind) / 2, (grad * step).sum(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("n_classes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_solve_reaches_the_optimum_of_the_penalised_loss(n_classes):
     problem, rows = small_problem(n_classes)
     surfaces, strength = problem.surfaces, 0.02
@@ -171,6 +171,7 @@ def test_a_step_lowers_the_loss_of_the_rows_it_is_made_for(n_classes):
     assert losses[-1] < losses[0] - 0.05
 
 
+@pytest.mark.slow
 def test_many_smooth_pairs_are_fitted_in_steps():
     X, y = products()
     half = np.s_[:3000], np.s_[3000:]
@@ -205,6 +206,7 @@ def test_other_ways_must_be_ahead_of_steps_by_more_than_their_error():
     assert _best([-steps, -steps, -steps], weight) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "n_tried"), [(jagged, 4), (products, 0)])
 def test_a_fine_grid_is_tried_unless_steps_lead_smoothed_surfaces(
     monkeypatch, rows, n_tried
@@ -225,18 +227,18 @@ def test_a_fine_grid_is_tried_unless_steps_lead_smoothed_surfaces(
 def test_a_jagged_pair_is_found_and_drawn():
     X, dark = jagged()
     surfaces, _ = fitted(X, (dark > 0).astype(int))
-    said = surfaces.terms(X)[..., 1].std(axis=0)
-    assert surfaces.pairs[said.argmax()].tolist() == [0, 2]
+    size = surfaces.terms(X)[..., 1].std(axis=0)
+    assert surfaces.pairs[size.argmax()].tolist() == [0, 2]
     fresh, dark = jagged(seed=1)
     assert ((surfaces.logits(fresh)[:, 1] > 0) == dark).mean() > 0.93
 
 
-def test_no_surface_where_single_columns_say_all():
+def test_no_surface_where_single_columns_explain_all():
     rng = np.random.RandomState(0)
     X = rng.randn(1200, 4)
     y = (X[:, 0] + np.abs(X[:, 1]) + rng.logistic(size=1200) > 1).astype(int)
     surfaces, level = fitted(X, y)
-    if surfaces is not None:  # chance may keep some, but none that speaks up
+    if surfaces is not None:  # chance may keep some, but small ones only
         assert surfaces.terms(X)[..., 1].std(axis=0).max() < 0.15
     assert level.shape == (2,)
 
@@ -249,7 +251,7 @@ def test_each_surface_has_mean_zero_over_the_rows():
     np.testing.assert_allclose(means, 0, atol=1e-10)
 
 
-def test_a_pair_speaks_as_loud_as_replicas_choose_it():
+def test_a_pair_has_the_share_of_the_replicas_that_choose_it():
     X, dark = jagged(200)
     ones = np.ones(200)
     rows = _Rows(X, X, dark, ones, np.zeros(4, dtype=bool), CROSS_ENTROPY, None)
@@ -264,12 +266,12 @@ def test_a_pair_speaks_as_loud_as_replicas_choose_it():
     first, second, third = (a.values[:, 0] for a in attempts)
     sizes = [np.prod(surfaces.grid(number)) for number in range(3)]
     shared = first[sizes[0] :] + second[: sizes[1]] + third
-    for number, said in enumerate([first[: sizes[0]], shared, second[sizes[1] :]]):
+    for number, values in enumerate([first[: sizes[0]], shared, second[sizes[1] :]]):
         inside = np.arange(sizes[number]).reshape(surfaces.grid(number))[:-1, :-1]
         found = surfaces.values[surfaces.begin[number] + inside.ravel(), 1]
-        wanted = said[inside.ravel()] / 4 / 2  # one of four replicas; half a class
-        np.testing.assert_allclose(np.diff(found), np.diff(wanted), atol=1e-12)
-        taken += wanted[0] - found[0]
+        expected = values[inside.ravel()] / 4 / 2  # one of four replicas; half a class
+        np.testing.assert_allclose(np.diff(found), np.diff(expected), atol=1e-12)
+        taken += expected[0] - found[0]
     np.testing.assert_allclose(taken, level[1], atol=1e-12)
 
 
@@ -300,6 +302,7 @@ def test_the_mean_has_every_category_where_its_replicas_have_it():
     np.testing.assert_allclose(found[4], found[:4].mean(axis=0), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_result_does_not_depend_on_workers():
     X, dark = jagged(800)
     one, other = (fitted(X, dark.astype(int), n_jobs=n)[0] for n in (None, 2))
@@ -322,6 +325,7 @@ def test_of_a_large_table_some_rows_are_fitted(monkeypatch):
     assert [0, 2] in surfaces.pairs.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_terms_sum_up_and_can_be_removed(n_classes):
     frame, y = table(n_classes=n_classes)
@@ -349,6 +353,7 @@ def test_grid_of_an_explanation_sums_up_too():
     assert pair["values"][1][-1] is None  # gaps have a place
 
 
+@pytest.mark.slow
 def test_numbers_weights_and_single_precision():
     X, dark = jagged(1500)
     single = X.astype(np.float32)
@@ -359,13 +364,15 @@ def test_numbers_weights_and_single_precision():
         )
         assert nam._state.network.surfaces.values.dtype == inputs.dtype
         assert nam.score(inputs, y) > 0.7
-    loud = np.where(X[:, 1] > 0, 1.0, 0.0)  # rows of weight 0 are as if they were not
-    some = GrowingNAMRegressor(max_iter=3, random_state=0).fit(X[loud > 0], y[loud > 0])
-    nam = GrowingNAMRegressor(max_iter=3, random_state=0).fit(X, y, loud)
+    weight = np.where(X[:, 1] > 0, 1.0, 0.0)  # rows of weight 0 are as if they were not
+    some = GrowingNAMRegressor(max_iter=3, random_state=0).fit(
+        X[weight > 0], y[weight > 0]
+    )
+    nam = GrowingNAMRegressor(max_iter=3, random_state=0).fit(X, y, weight)
     np.testing.assert_array_equal(nam.predict(X), some.predict(X))
 
 
-def test_branches_learn_beside_curves_and_are_as_loud_as_surfaces_allow(monkeypatch):
+def test_branches_learn_beside_curves_and_are_shrunk_beside_surfaces(monkeypatch):
     X, dark = jagged(600)
     seen = {}
     for name in ("train_bank", "shrunk"):
@@ -399,6 +406,7 @@ def test_files_hold_surfaces_to_the_bit(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -429,6 +437,7 @@ def test_unseen_categories_count_as_missing():
     np.testing.assert_array_equal(found, nam.decision_function(gap))
 
 
+@pytest.mark.slow
 def test_a_gap_that_fit_never_saw_is_taken_for_the_median():
     X, dark = jagged(1500)
     X[::7, 3] = np.nan

@@ -154,6 +154,7 @@ def test_global_seed_does_not_matter():
     np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_thread_count_does_not_matter():
     n_threads = torch.get_num_threads()
     results = []
@@ -167,7 +168,7 @@ def test_thread_count_does_not_matter():
     np.testing.assert_allclose(*results, rtol=0, atol=1e-9)
 
 
-def test_one_offset_row_stands_for_all():
+def test_one_offset_row_serves_for_all():
     data = replace(blob_data(), offset=np.array([[0.5, -1.0, 0.2]]))
     spread = replace(data, offset=np.repeat(data.offset, len(data.y), axis=0))
     one, _ = train_bank(fresh_bank(), data, PLAN)
@@ -198,18 +199,18 @@ def test_the_penalty_is_half_alpha_times_the_squares():
     np.testing.assert_allclose(after - before, 0.05 * network.penalty, atol=1e-12)
 
 
-def test_report_hears_of_every_epoch():
-    heard = []
+def test_report_is_called_after_every_epoch():
+    reported = []
     plan = replace(PLAN, max_iter=3)
     _, record = train_bank(
         fresh_bank(),
         blob_data(),
         plan,
         validation=blob_data(40, seed=3),
-        report=lambda *facts: heard.append(facts),
+        report=lambda *facts: reported.append(facts),
     )
     curves = zip(record.loss_curve, record.validation_curve, strict=True)
-    assert heard == [(i, *losses) for i, losses in enumerate(curves, start=1)]
+    assert reported == [(i, *losses) for i, losses in enumerate(curves, start=1)]
 
 
 def test_replicas_are_judged_by_the_rows_that_each_leaves_out():
@@ -252,18 +253,18 @@ def test_read_only_arrays_are_fine():
     train_bank(bank, data, replace(PLAN, max_iter=1), validation=data)
 
 
-def louder(bank, factor):
+def scaled_up(bank, factor):
     return replace(bank, weights=(*bank.weights[:-1], factor * bank.weights[-1]))
 
 
 @pytest.mark.parametrize("n_passes", [1, 15])
 @pytest.mark.parametrize("factor", [1e6, 1e300, np.nan])
-def test_branches_that_do_harm_are_told_and_scaled_down(factor, n_passes):
-    start, data = louder(fresh_bank(), 10), blob_data()
+def test_branches_that_do_harm_are_reported_and_scaled_down(factor, n_passes):
+    start, data = scaled_up(fresh_bank(), 10), blob_data()
     plan = replace(PLAN, max_iter=n_passes)
     assert mean_loss(start, data) > np.log(3) + 0.1
     with np.errstate(over="ignore", invalid="ignore"):
-        trained = louder(fresh_bank(), factor)
+        trained = scaled_up(fresh_bank(), factor)
         kept, problem = usable(start, trained, data, plan, "cpu")
     assert "training diverged: the loss of the training rows is" in problem
     assert mean_loss(kept, data) < np.log(3) + 0.001
@@ -273,8 +274,8 @@ def test_branches_that_do_harm_are_told_and_scaled_down(factor, n_passes):
 
 
 def test_branches_that_still_do_harm_are_scaled_down_after_all_passes():
-    start, data = louder(fresh_bank(), 20), blob_data()
-    trained = louder(fresh_bank(), 8)  # better than before, and worse than none
+    start, data = scaled_up(fresh_bank(), 20), blob_data()
+    trained = scaled_up(fresh_bank(), 8)  # better than before, and worse than none
     ended = mean_loss(trained, data)
     kept, problem = usable(start, trained, data, PLAN, "cpu", ended)
     assert problem is None

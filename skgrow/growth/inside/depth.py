@@ -49,15 +49,15 @@ class Net2Deeper(BaseEstimator):
 
 @dataclass(repr=False, eq=False)
 class Morphism(BaseEstimator):
-    """A layer split into two with a linear unit between, which learns to bend (Wei 2016).
+    """A layer split into two, linear between until training changes that (Wei 2016).
 
     Parameters
     ----------
     width : int, default=None
         Units of the new layer; None for as many as the layer below has.
     straight : float in [0, 1], default=0.05
-        A layer all of whose slopes `a` are within this of 1 when training has ended did
-        not learn to bend, and is multiplied with the next one into one layer.
+        A layer all of whose slopes `a` are within this of 1 when training has ended is
+        still linear, and is multiplied with the next one into one layer.
     tol : float, default=1e-3
         That layer stays if the loss would rise by more than this.
     """
@@ -78,7 +78,7 @@ class Morphism(BaseEstimator):
         return net
 
     def smaller(self, net):
-        """The network without its uppermost layer that is straight, or None.
+        """The network without its uppermost layer that is linear, or None.
 
         Parameters
         ----------

@@ -31,7 +31,7 @@ class _Constrained(Protocol):
 
 
 def as_policy(parameter, value, words, protocol):
-    """The policy that a word or an object stands for.
+    """The policy that a name or an object means.
 
     Parameters
     ----------

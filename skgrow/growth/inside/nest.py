@@ -69,7 +69,7 @@ class NeST(BaseEstimator):
     axis, preserving = "width", False
 
     def begin(self, net, random_state):
-        """The network with some of its connections: a unit hears and is heard.
+        """The network with some of its connections, each unit with one on either side.
 
         Parameters
         ----------
@@ -82,21 +82,21 @@ class NeST(BaseEstimator):
         """
         for i, layer in enumerate(net.layers):
             mask = random_state.uniform(size=(layer.n_out, layer.n_in)) < self.density
-            heard = random_state.randint(layer.n_in, size=layer.n_out)
-            mask[np.arange(layer.n_out), heard] = True
-            hearing = random_state.randint(layer.n_out, size=layer.n_in)
-            mask[hearing, np.arange(layer.n_in)] = True
+            sources = random_state.randint(layer.n_in, size=layer.n_out)
+            mask[np.arange(layer.n_out), sources] = True
+            targets = random_state.randint(layer.n_out, size=layer.n_in)
+            mask[targets, np.arange(layer.n_in)] = True
             net = keep_connections(net, i, mask)
         return net
 
     def start(self, net, i, n_new, probe):
         """More connections as well, see `RandomStart.start`."""
         check_hidden(net, i, to_widen=True)
-        inputs, slopes = probe.signals(net)
+        inputs, gradients = probe.signals(net)
         is_last = i == net.n_hidden - 1
         for k in (i, i + 1) if is_last else (i,):
-            net = self._connected(net, k, slopes[k].T @ inputs[k])
-        return self._bridged(net, i, n_new, slopes[i + 1].T @ inputs[i], probe)
+            net = self._connected(net, k, gradients[k].T @ inputs[k])
+        return self._bridged(net, i, n_new, gradients[i + 1].T @ inputs[i], probe)
 
     def _connected(self, net, i, gradient):
         """Layer `i` with the missing connections of the largest gradients."""
@@ -118,9 +118,9 @@ class NeST(BaseEstimator):
         _, bias = random_units(n_new, layer.n_in, draw, net.dtype)
         fan_in, fan_out = self._scaled(fan_in, layer), self._scaled(fan_out, reader)
         wider = add_units(net, i, fan_in.T, self.birth_strength * bias, fan_out)
-        hear, heard = (wider.layers[k].connections.copy() for k in (i, i + 1))
-        hear[layer.n_out :], heard[:, layer.n_out :] = fan_in.T != 0, fan_out != 0
-        return keep_connections(keep_connections(wider, i, hear), i + 1, heard)
+        incoming, outgoing = (wider.layers[k].connections.copy() for k in (i, i + 1))
+        incoming[layer.n_out :], outgoing[:, layer.n_out :] = fan_in.T != 0, fan_out != 0
+        return keep_connections(keep_connections(wider, i, incoming), i + 1, outgoing)
 
     def _scaled(self, fan, layer):
         """Weights of new units in the sizes of those around."""

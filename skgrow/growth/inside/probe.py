@@ -53,15 +53,15 @@ class Probe:
         Returns
         -------
         inputs : list of ndarray of shape (n_rows, n_in)
-        slopes : list of ndarray of shape (n_rows, n_out)
+        gradients : list of ndarray of shape (n_rows, n_out)
             They sum to the gradient of the mean loss: weights and `1 / n_rows` are in.
         """
         tensors, seen = net.tensors(self.rows.X.device), []
         inputs = self.rows.X.detach().requires_grad_()  # else there is no graph
         loss = self.rows.loss(forward(inputs, tensors, seen))
-        slopes = torch.autograd.grad(loss, [z for _, z in seen])
+        gradients = torch.autograd.grad(loss, [z for _, z in seen])
         inputs = [x.detach().cpu().numpy() for x, _ in seen]
-        return inputs, [g.cpu().numpy() for g in slopes]
+        return inputs, [g.cpu().numpy() for g in gradients]
 
     def missing_gradient(self, net, i):
         """`M = sum_rows x g^T` of the weights that would skip hidden layer `i`.
@@ -76,8 +76,8 @@ class Probe:
         M : ndarray of shape (n_in, n_out)
             `x` is what layer `i` reads, `g` the gradient of the sums that read it.
         """
-        inputs, slopes = self.signals(net)
-        return inputs[i].T @ slopes[i + 1]
+        inputs, gradients = self.signals(net)
+        return inputs[i].T @ gradients[i + 1]
 
     def outputs(self, net):
         """Outputs of the network for the rows.
@@ -106,7 +106,7 @@ class Probe:
         return mean_loss(net, self.rows)
 
     def inactive(self, net, i, units):
-        """Share of the given units of hidden layer `i` that no row wakes up.
+        """Share of the given units of hidden layer `i` that are inactive on every row.
 
         A unit whose sum is 0 learns, see `activation`; one below 0 on all rows does not.
 

@@ -29,7 +29,7 @@ class How(Protocol):
     >>> import numpy as np
     >>> from sklearn.base import BaseEstimator
     >>> from skgrow.policies import How, add_units
-    >>> class Quiet(BaseEstimator):
+    >>> class ZeroOutgoing(BaseEstimator):
     ...     '''Normal weights, and outgoing weights of 0: the outputs stay.'''
     ...     axis = "width"
     ...     def start(self, net, i, n_new, probe):
@@ -37,7 +37,7 @@ class How(Protocol):
     ...         fan_in = probe.random_state.normal(size=(n_new, n_in)) / n_in**0.5
     ...         bias, fan_out = np.zeros(n_new), np.zeros((n_out, n_new))
     ...         return add_units(net, i, fan_in, bias, fan_out)
-    >>> isinstance(Quiet(), How)
+    >>> isinstance(ZeroOutgoing(), How)
     True
     """
 
@@ -220,7 +220,7 @@ class Shrinks(Protocol):
 
 @runtime_checkable
 class Sizes(Protocol):
-    """A `How` that says how much one growth adds, in place of `growth_rate`.
+    """A `How` that sets how much one growth adds, in place of `growth_rate`.
 
     Without it a growth in width adds `growth_rate` times the units there are, and one in
     depth a single layer.

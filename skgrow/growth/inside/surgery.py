@@ -115,7 +115,7 @@ def _joined_mask(mask, n_new, axis):
 
 
 def split_units(net, i, parents, shift=None):
-    """Net2Wider: append copies of units, and share what a unit says among its copies.
+    """Net2Wider: append copies of units, which share the outgoing weights.
 
     With `m` copies of a unit, its weights in the next layer are divided by `m`. So is
     the gradient of its inputs: Adam's moments of them are divided by `m` and `m^2`.
@@ -151,7 +151,7 @@ def split_units(net, i, parents, shift=None):
 
 
 def _chosen(layer, reader, index):
-    """Both layers around some units, which may stand there several times."""
+    """Both layers with the units at `index`, which may repeat."""
     return (
         replace(
             layer,
@@ -194,26 +194,24 @@ def connect_used(net):
 
 
 def drop_idle_units(net):
-    """Without hidden units that hear nothing, or that nothing hears. Preserving.
+    """Without hidden units that lack incoming or outgoing connections. Preserving.
 
     Of layers that can get units only, see `can_widen`.
 
-    What a unit says that hears nothing is the same for every row, and goes to the biases
-    of those that hear it. Each layer keeps a unit.
+    The output of a unit without incoming connections is the same for every row: it is
+    moved to the biases of the next layer. Each layer keeps a unit.
     """
     for i in [*range(net.n_hidden), *reversed(range(net.n_hidden))]:
         if not can_widen(net, i):
             continue
         layer, reader = net.layers[i], net.layers[i + 1]
-        deaf = ~layer.connections.any(axis=1)
-        unheard = ~reader.connections.any(axis=0)
-        keep = ~(deaf | unheard)
+        keep = layer.connections.any(axis=1) & reader.connections.any(axis=0)
         keep[0] |= not keep.any()
         if keep.all():
             continue
-        said = layer.bias[0] * np.where(layer.bias[0] > 0, 1, layer.slopes)
+        constant = layer.bias[0] * np.where(layer.bias[0] > 0, 1, layer.slopes)
         bias = reader.bias.copy()
-        bias[0] += reader.weight[0][:, ~keep] @ said[~keep]
+        bias[0] += reader.weight[0][:, ~keep] @ constant[~keep]
         net = remove_units(net.with_layers(i + 1, 1, replace(reader, bias=bias)), i, keep)
     return net
 

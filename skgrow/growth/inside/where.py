@@ -81,8 +81,8 @@ class SVoD(BaseEstimator):
     """Steepest Voting Distribution (Chatzis 2025): candidates compete for all layers.
 
     Twice `n_new` candidates join each layer of a clone, which is trained by some steps on
-    the probe's rows. Then each candidate is weighed by the slope of the loss along its
-    own sum, `v_j = sum_rows z_j dL/dz_j`; the `n_new` lowest vote for their layers.
+    the probe's rows. The value of a candidate is the derivative of the loss along its own
+    sum, `v_j = sum_rows z_j dL/dz_j`; the `n_new` lowest vote for their layers.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ class SVoD(BaseEstimator):
             layer, reader = clone.layers[i], clone.layers[i + 1]
             shapes = ((n, layer.n_in), n, (reader.n_out, n))
             clone = add_units(clone, i, *(draw(-self.size, self.size, s) for s in shapes))
-        slopes = _trained_slopes(clone, probe, self.n_steps, self.learning_rate)
-        steepness = [slopes[i][net.widths[i] :] for i in layers]
-        return _votes(layers, steepness, n_new)
+        all_units = _trained_derivatives(clone, probe, self.n_steps, self.learning_rate)
+        derivatives = [all_units[i][net.widths[i] :] for i in layers]
+        return _votes(layers, derivatives, n_new)
 
 
-def _trained_slopes(net, probe, n_steps, learning_rate):
+def _trained_derivatives(net, probe, n_steps, learning_rate):
     """`v_j` of every unit of each layer, after some steps of RMSprop."""
     tensors = net.tensors(probe.rows.X.device)
     parameters = [tensor.requires_grad_() for tensor in parameters_of(tensors)]
@@ -126,15 +126,15 @@ def _trained_slopes(net, probe, n_steps, learning_rate):
         optimizer.step()
     loss = rows.loss(forward(rows.X, tensors, seen))
     sums = [z for _, z in seen]
-    slopes = torch.autograd.grad(loss, sums)
-    pairs = zip(sums, slopes, strict=True)
+    gradients = torch.autograd.grad(loss, sums)
+    pairs = zip(sums, gradients, strict=True)
     return [(z * g).sum(dim=0).detach().cpu().numpy() for z, g in pairs]
 
 
-def _votes(layers, steepness, n_new):
+def _votes(layers, values, n_new):
     """Each of the `n_new` lowest of all values is one vote for its layer."""
-    voter = np.repeat(np.arange(len(layers)), [len(s) for s in steepness])
-    lowest = np.argsort(np.concatenate(steepness), kind="stable")[:n_new]
+    voter = np.repeat(np.arange(len(layers)), [len(v) for v in values])
+    lowest = np.argsort(np.concatenate(values), kind="stable")[:n_new]
     votes = np.bincount(voter[lowest], minlength=len(layers))
     votes[votes.argmax()] += n_new - votes.sum()  # fewer candidates than units
     return _counted(dict(zip(layers, votes, strict=True)))

@@ -54,7 +54,7 @@ class RandomStart(BaseEstimator):
 
 @dataclass(repr=False, eq=False)
 class ZeroPad(BaseEstimator):
-    """Units that say nothing at first.
+    """Units that change no output at first.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class ZeroPad(BaseEstimator):
 
 @dataclass(repr=False, eq=False)
 class Net2Wider(BaseEstimator):
-    """Copies of units drawn at random, which share what the unit said (Chen 2016).
+    """Copies of units drawn at random, which share its outgoing weights (Chen 2016).
 
     Parameters
     ----------
@@ -164,20 +164,21 @@ def _one_sign(vectors):
 
 @dataclass(repr=False, eq=False)
 class SWE(BaseEstimator):
-    """New units learn with old ones, which keeps them alive (Chatzis 2025).
+    """New units learn with old ones, so that fewer stay inactive (Chatzis 2025).
 
     New units start at random, with nothing that reads them. Then `delta[j, i]` moves
     weight from each old unit `i` to each new one `j`, their sum being kept; it is
     trained by Adam together with the weights that read them, all else being fixed. So
-    a unit that no row wakes up still moves, by the gradients of those it is tied to.
+    a unit that is inactive on every row still moves, by the gradients of those it is
+    tied to.
 
     Parameters
     ----------
     n_steps : int, default=20
         Steps of Adam, each on all rows of the probe.
     learning_rate : float, default=1e-3
-        Of Adam, with a weight decay of 1e-4. With 1e-2 units that no row wakes up do wake
-        up in so few steps, but networks that have none of them score lower.
+        Of Adam, with a weight decay of 1e-4. With 1e-2, inactive units become active in
+        so few steps, but networks that have none of them score lower.
     """
 
     n_steps: int = 20

@@ -95,7 +95,7 @@ def mask_loss(masks, values, target, offset, y, sample_weight, loss_of=CROSS_ENT
         logits = offset[rows].T + c[:, None]  # (n_classes, rows)
         for t, block in blocks:
             logits[t] += a[block] @ value[block] + b[block] @ is_active[block]
-        losses, rest = loss_of.slope_by_class(logits, y[rows])
+        losses, rest = loss_of.grad_by_class(logits, y[rows])
         loss += float(sample_weight[rows] @ losses)
         rest *= sample_weight[rows]
         for t, block in blocks:

@@ -23,7 +23,7 @@ MAX_REFIT_BYTES = 2**29  # of the values of all branches: beyond, on fewer rows
 
 @dataclass(frozen=True)
 class Masking:
-    """Where growth on the same task stands.
+    """State of growth on the same task.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Masking:
         return replace(self, network=network, logits=self.logits + intercept + added)
 
     def _refitted(self):
-        """All masks and the intercept together, a few steps from where they stand.
+        """All masks and the intercept fitted together, a few steps from where they are.
 
         Still convex, and still two numbers a branch; only masks and intercept change.
         """

@@ -128,7 +128,7 @@ def transfer(mean_b, spread_b, order_b, mean_r, spread_r, order_r):
         Dimension of the region that each dimension of the branch reads.
     scale, shift : ndarray of shape (..., region_size)
         Where either range is zero, the scale is 0 and the shift `mean_b`: a constant
-        column says nothing, and dividing by its range would give a weight of 1e10.
+        column is not informative, and dividing by its range would give a weight of 1e10.
     """
     shape = np.broadcast_shapes(mean_b.shape, mean_r.shape)
     rank = np.broadcast_to(np.argsort(order_b, axis=-1), shape)

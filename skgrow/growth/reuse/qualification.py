@@ -144,7 +144,7 @@ def scan_thresholds(outputs, target, residual, growth, asked, vote=False):
     asked : float
         The `surprise` that (13) will ask for, `ln(n_tested / delta)`.
     vote : bool, default=False
-        Whether a branch says 1 above its threshold, or how far above it is.
+        Whether a branch outputs 1 above its threshold, or how far above it is.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from skgrow.growth.reuse.screening import (
 from skgrow.networks.branch_uses import Candidates, outputs_of
 from skgrow.networks.forward import row_chunks
 from skgrow.networks.grown import GrownBranches
-from skgrow.training.losses import mean_and_error
+from skgrow.training.losses import is_clear_fall
 
 __all__ = ["GrowthPlan", "Progress", "grow_round", "grow_rounds", "n_search_rows"]
 
@@ -84,7 +84,7 @@ class GrowthPlan:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where growth stands between two rounds.
+    """State of growth between two rounds.
 
     Attributes
     ----------
@@ -119,10 +119,8 @@ class Progress:
     def after(self, standing, plan):
         """After one more round."""
         losses = standing.held_out_losses()
-        fall, error = mean_and_error(
-            self.best_losses - losses, standing.selection.held_out_weight
-        )
-        if fall > max(plan.tol, plan.n_errors * error):
+        falls, weight = self.best_losses - losses, standing.selection.held_out_weight
+        if is_clear_fall(falls, weight, plan.n_errors, plan.tol):
             return Progress(standing, standing.network, losses)
         n_stale = self.n_stale + 1
         stopped = n_stale >= plan.n_rounds_no_change
@@ -341,7 +339,7 @@ def _best_thresholds(bank, now, selection, plan, rows, candidates, growth, asked
 
 @dataclass(frozen=True)
 class Qualified:
-    """Branches that passed on fresh rows, untuned, and what they say there.
+    """Branches that passed on fresh rows, untuned, and their activations there.
 
     Attributes
     ----------
@@ -388,7 +386,7 @@ def _verify(bank, now, selection, plan, rows, candidates, n_tested):
 
 
 def _passed(bank, now, plan, features, candidates, n_tested):
-    """Those that pass, as branches, and what they say."""
+    """Those that pass, as branches, and their activations."""
     values = threshold_values(bank, candidates, features)
     if plan.vote:
         values = (values > 0).astype(values.dtype)

@@ -69,7 +69,8 @@ def screen_plain(
     n_keep : int
         Candidates to keep of each region, those of highest gain.
     vote : bool, default=False
-        Whether a branch says 1 above its threshold, formula (10), or how far above it is.
+        Whether a branch outputs 1 above its threshold, formula (10), or how far above
+        it is.
     n_jobs : int, default=None
         Workers over regions; the result does not depend on it.
 
@@ -160,7 +161,7 @@ def screen_folded(bank, candidates, features, scorer, vote=False):
 
 
 def activation(above, vote):
-    """What a branch says, given how far its output is above the threshold (a Tensor).
+    """Activation of a branch whose output is so far above the threshold (a Tensor).
 
     `relu(above)`, in place, or the vote `1[above > 0]`, formula (10).
     """
@@ -210,7 +211,7 @@ def gain_and_step(block, square, residual, t):
     Parameters
     ----------
     block, square : Tensor of shape (n_candidates, n_rows)
-        What the candidates say, and its squares.
+        Activations of the candidates, and their squares.
     residual : Residual
         Of the same rows.
     t : int
@@ -233,7 +234,7 @@ def gain_and_step(block, square, residual, t):
 
 
 class Scorer:
-    """Gains of what candidates say, for all classes at once.
+    """Gains of the activations of candidates, for all classes at once.
 
     Parameters
     ----------
@@ -259,7 +260,7 @@ class Scorer:
         Parameters
         ----------
         chunks : iterable of (slice, Tensor of shape (m, rows))
-            Rows, and what the candidates say there, which is overwritten.
+            Rows, and the activations there, which are overwritten.
         """
         sums = None
         for rows, values in chunks:

@@ -19,7 +19,7 @@ MAX_BYTES = 2**29  # of the votes as numbers, all classes together
 
 @dataclass(frozen=True)
 class Nominees:
-    """Branches that may be elected, and what they say on the selection rows.
+    """Branches that may be elected, and their votes on the selection rows.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from skgrow.training.losses import CROSS_ENTROPY
 
 __all__ = ["fit_temperature"]
 
-MAX_LOG_TEMPERATURE = 6.0  # of e: beyond, the votes say all or nothing
+MAX_LOG_TEMPERATURE = 6.0  # of e: beyond, every probability is 0 or 1
 
 
 def fit_temperature(electorate, sums, y, sample_weight):

@@ -39,7 +39,7 @@ def vote_step(votes_per_class):
 
 @dataclass(frozen=True)
 class Counting:
-    """Where an election stands.
+    """State of an election between two rounds.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Counting:
 
     @classmethod
     def of(cls, network, selection, targets, X, scaler, device="cpu"):
-        """Where an election stands, given the raw inputs `X` of the selection rows."""
+        """State before the first round, from the raw inputs `X` of the selection rows."""
         sums = counts = network.class_sums(X, scaler, device)
         if network.standardise == "vote":
             equal = replace(network.grown, bias=np.ones_like(network.grown.bias))

@@ -33,7 +33,7 @@ from skgrow.policies import (
 X, Y = (part[:300] for part in load_digits(return_X_y=True))
 
 
-class Quiet(BaseEstimator):
+class ZeroOutgoing(BaseEstimator):
     """Units with outgoing weights of 0, on nothing but what is public."""
 
     axis = "width"
@@ -45,6 +45,16 @@ class Quiet(BaseEstimator):
         n_in, n_out = net.layers[i].n_in, net.layers[i + 1].n_out
         fan_in = self.scale * probe.random_state.normal(size=(n_new, n_in))
         return add_units(net, i, fan_in, np.zeros(n_new), np.zeros((n_out, n_new)))
+
+
+class HalfInactive(ZeroOutgoing):
+    """The first half of the units is inactive on every row."""
+
+    def start(self, net, i, n_new, probe):
+        bias = np.where(np.arange(n_new) < n_new / 2, -1.0, 1.0)
+        fan_in = np.zeros((n_new, net.layers[i].n_in))
+        fan_out = np.zeros((net.layers[i + 1].n_out, n_new))
+        return add_units(net, i, fan_in, bias, fan_out)
 
 
 class Narrowest(BaseEstimator):
@@ -113,7 +123,7 @@ def test_what_ours_have_besides(protocol, wanted):
 
 
 def test_policies_of_a_users_own_grow_a_network_and_are_cloned():
-    grown = mlp(how=Quiet(0.5), where=Narrowest(), when=AtPasses((2, 4)))
+    grown = mlp(how=ZeroOutgoing(0.5), where=Narrowest(), when=AtPasses((2, 4)))
     grown = clone(grown).set_params(how__scale=0.25).fit(X, Y)
     assert grown.how.scale == 0.25
     assert grown.hidden_layer_sizes_ == (
@@ -121,7 +131,11 @@ def test_policies_of_a_users_own_grow_a_network_and_are_cloned():
         6,
     )  # 2 more in the second, then 3 in the first
     first, second = grown.growth_history_
-    assert (first["how"], first["where"], first["epoch"]) == ("Quiet", "Narrowest", 2)
+    assert (first["how"], first["where"], first["epoch"]) == (
+        "ZeroOutgoing",
+        "Narrowest",
+        2,
+    )
     assert (first["places"], second["places"]) == ({1: 2}, {0: 3})
     assert max(first["max_change"], second["max_change"]) < 1e-12
     again = clone(grown).fit(X, Y)
@@ -129,9 +143,9 @@ def test_policies_of_a_users_own_grow_a_network_and_are_cloned():
 
 
 def test_a_file_holds_no_class_of_a_users_own(tmp_path):
-    grown, path = mlp(how=Quiet()).fit(X, Y), tmp_path / "model.safetensors"
+    grown, path = mlp(how=ZeroOutgoing()).fit(X, Y), tmp_path / "model.safetensors"
     with pytest.raises(
-        TypeError, match=r"cannot hold a Quiet \('Quiet\(\)'\).*classes of"
+        TypeError, match=r"cannot hold a ZeroOutgoing \('ZeroOutgoing\(\)'\).*classes of"
     ):
         skgrow.save(grown, path)
     assert not list(tmp_path.iterdir())
@@ -158,12 +172,12 @@ class NoAxis(BaseEstimator):
         return net
 
 
-class SmallerOnly(Quiet):
+class SmallerOnly(ZeroOutgoing):
     def smaller(self, net):
         return None
 
 
-class Upwards(Quiet):
+class Upwards(ZeroOutgoing):
     axis = "height"
 
 
@@ -183,18 +197,24 @@ class Upwards(Quiet):
         ),
         ({"how": None}, r"'how' parameter is None, which lacks axis and start\(\)"),
         ({"how": "largest"}, r"'largest'; it must be one of \['autogrow', "),
-        ({"where": Quiet()}, r"'where' parameter is Quiet\(\), which lacks choose\(\)"),
+        (
+            {"where": ZeroOutgoing()},
+            r"'where' parameter is ZeroOutgoing\(\), which lacks choose\(\)",
+        ),
         ({"where": "most"}, r"'most'; it must be one of \['all', 'auto', "),
         ({"where": True}, r"'where' parameter is True, which lacks axis and choose"),
         ({"where": Top()}, "grows the width"),
-        ({"when": Quiet()}, r"'when' parameter is Quiet\(\), which lacks due\(\)"),
+        (
+            {"when": ZeroOutgoing()},
+            r"'when' parameter is ZeroOutgoing\(\), which lacks due\(\)",
+        ),
         ({"when": "often"}, r"'often'; it must be one of \['never', "),
         ({"when": 3}, r"'when' parameter is 3, which lacks due\(\)"),
         ({"when": Periodic(every=0)}, "'every' parameter of Periodic"),
     ],
 )
 @pytest.mark.parametrize("verb", ["fit", "partial_fit", "grow"])
-def test_what_is_no_policy_is_told_before_any_training(parameters, message, verb):
+def test_what_is_no_policy_is_reported_before_any_training(parameters, message, verb):
     model = mlp(max_iter=1).fit(X, Y)
     before = model.predict_proba(X)
     more = {"n_neurons": 1} if verb == "grow" else {}
@@ -204,7 +224,7 @@ def test_what_is_no_policy_is_told_before_any_training(parameters, message, verb
     assert model.growth_history_ == []
 
 
-class Wrong(Quiet):
+class Wrong(ZeroOutgoing):
     """A `how` whose `start` goes through `change`."""
 
     def __init__(self, change=None, axis="width"):
@@ -266,21 +286,21 @@ def one_unit_more(net):
 def test_what_no_policy_may_return_leaves_the_model_as_it_was(parameters, message):
     model = mlp(max_iter=1).fit(X, Y)
     before = model.predict_proba(X)
-    model.set_params(**{"how": Quiet(), "where": 0, **parameters})
+    model.set_params(**{"how": ZeroOutgoing(), "where": 0, **parameters})
     with pytest.raises((TypeError, ValueError), match=message):
         model.grow(X, Y, n_neurons=2)
     np.testing.assert_array_equal(model.predict_proba(X), before)
     assert model.hidden_layer_sizes_ == (6, 4)
 
 
-def test_layers_that_were_not_asked_for_are_told():
+def test_layers_that_were_not_asked_for_are_reported():
     twice = Wrong(lambda net: net.with_layers(2, 0, net.layers[2]), axis="depth")
     model = mlp(max_iter=1).fit(X, Y).set_params(how=twice, where=1)
     with pytest.raises(ValueError, match=r"must add 1 layers above layer 1: .*\(6, 4\)"):
         model.grow(X, Y, n_layers=1)
 
 
-def test_a_network_that_never_gets_smaller_is_told():
+def test_a_network_that_never_gets_smaller_is_reported():
     """Its loss stays, so that it would be made again without end."""
 
     class Same(Plain):
@@ -292,5 +312,13 @@ def test_a_network_that_never_gets_smaller_is_told():
 
 
 def test_a_place_without_units_is_left_out():
-    grown = mlp(how=Quiet(), where=Places({0: 2, 1: 0}), when="never").fit(X, Y)
+    grown = mlp(how=ZeroOutgoing(), where=Places({0: 2, 1: 0}), when="never").fit(X, Y)
     assert grown.grow(X, Y, n_neurons=2).growth_history_[-1]["places"] == {0: 2}
+
+
+def test_the_history_has_the_share_of_new_units_that_are_inactive():
+    grown = mlp(how=HalfInactive(), where=Narrowest(), when=AtPasses((2, 4))).fit(X, Y)
+    n_new = [record["n_new"] for record in grown.growth_history_]
+    expected = [-(-n // 2) / n for n in n_new]
+    assert len(expected) == 2
+    assert [record["inactive"] for record in grown.growth_history_] == expected

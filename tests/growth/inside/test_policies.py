@@ -138,7 +138,7 @@ def sparse_net():
 
 
 def bending_net():
-    return bent(Morphism().start(trained(), 0, 1, probe()), 0.5)
+    return with_slope(Morphism().start(trained(), 0, 1, probe()), 0.5)
 
 
 @pytest.mark.parametrize("start", [sparse_net, bending_net])
@@ -187,6 +187,20 @@ def test_swe_moves_units_that_no_row_wakes_up():
     np.testing.assert_allclose(after.sum(axis=0), before.sum(axis=0), atol=1e-9)
 
 
+def test_inactive_units_are_those_below_0_on_every_row():
+    net, data = trained(), rows()
+    layer = net.layers[0]
+    bias = layer.bias.copy()
+    bias[0, [1, 4, 5]] = -1e3
+    net = net.with_layers(0, 1, replace(layer, bias=bias))
+    sums = data.X.numpy() @ net.layers[0].weight[0].T + bias[0]  # (rows, units)
+    dead = [all(z < 0 for z in column) for column in sums.T]
+    assert dead == [False, True, False, False, True, True]
+    assert probe().inactive(net, 0, slice(None)) == 3 / 6
+    assert probe().inactive(net, 0, np.array([0, 1])) == 1 / 2
+    assert probe().inactive(net, 0, np.array([2, 3])) == 0
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_swe_leaves_fewer_units_inactive_than_random_ones(seed):
     """On rows far from 0, where random hyperplanes often miss them all."""
@@ -200,7 +214,7 @@ def test_swe_leaves_fewer_units_inactive_than_random_ones(seed):
     assert inactive[1] < inactive[0] / 2
 
 
-def test_nest_starts_sparse_and_every_unit_hears_and_is_heard():
+def test_nest_starts_sparse_and_every_unit_has_connections_on_both_sides():
     net = trained()
     sparse = NeST(density=0.1).begin(net, np.random.RandomState(0))
     assert sparse.n_multiply_adds < 0.4 * net.n_multiply_adds
@@ -299,12 +313,12 @@ def test_a_layer_that_stays_straight_is_taken_out_again():
     again = Morphism().smaller(deeper)
     assert again.widths == net.widths
     np.testing.assert_allclose(look.outputs(again), look.outputs(net), **EXACT)
-    assert Morphism().smaller(again) is None  # the others are bent
-    assert Morphism().smaller(bent(deeper, 0.96)).widths == net.widths
-    assert Morphism().smaller(bent(deeper, 0.94)) is None
+    assert Morphism().smaller(again) is None  # the others are not linear
+    assert Morphism().smaller(with_slope(deeper, 0.96)).widths == net.widths
+    assert Morphism().smaller(with_slope(deeper, 0.94)) is None
 
 
-def bent(net, slope):
+def with_slope(net, slope):
     layer = net.layers[1]
     values = layer.slope.copy()
     values[0, 3] = slope
@@ -367,7 +381,7 @@ def test_one_layer_can_be_named():
 
 
 @pytest.mark.parametrize("how", [AutoGrow(gate="loud"), Stacking(gate="loud")])
-def test_unknown_words_are_told(how):
+def test_unknown_words_are_refused(how):
     with pytest.raises(ValueError, match="'loud'"):
         how.start(trained(), 1, 1, probe())
 

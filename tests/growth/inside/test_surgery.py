@@ -76,7 +76,7 @@ def take_out_again(net, rng):
 
 
 def thin_out(net, rng):
-    """Masks with a unit that hears nothing, and others that nothing hears."""
+    """Masks with a unit without incoming connections, others without outgoing ones."""
     for i, layer in enumerate(net.layers):
         mask = rng.rand(layer.n_out, layer.n_in) < 0.6
         mask[0] = mask[0] if i else False
@@ -86,9 +86,9 @@ def thin_out(net, rng):
 
 
 def drop_idle(net, rng):
-    # With positive biases, a unit that hears nothing says something all the same.
-    loud = [replace(ly, bias=np.abs(ly.bias) + 1) for ly in net.layers]
-    thin = thin_out(Perceptron(tuple(loud)), rng)
+    # With positive biases, a unit without incoming connections still has an output.
+    biased = [replace(ly, bias=np.abs(ly.bias) + 1) for ly in net.layers]
+    thin = thin_out(Perceptron(tuple(biased)), rng)
     dropped = surgery.drop_idle_units(thin)
     assert sum(dropped.widths) < sum(thin.widths)
     return thin, dropped
@@ -206,7 +206,7 @@ def with_block():
         (lambda: surgery.fuse(with_block(), 0), "residual block"),
     ],
 )
-def test_what_cannot_be_done_is_told(cut, message):
+def test_what_cannot_be_done_is_reported(cut, message):
     with pytest.raises(ValueError, match=message):
         cut()
 

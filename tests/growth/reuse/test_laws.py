@@ -239,6 +239,7 @@ def grown_under(n_jobs):
     return nam.fit(X[BASE], Y[BASE]).grow(X[SELECTION], Y[SELECTION], 10)
 
 
+@pytest.mark.slow
 def test_law_6_same_model_whatever_the_workers():
     alone = grown_under(1)
     with joblib.parallel_config(backend="threading"):
@@ -354,10 +355,10 @@ def test_law_10_weight_2_is_the_row_twice(regions):
 def test_growth_that_finds_no_candidate_at_all_stops_and_says_so(fitted):
     nam = copy.deepcopy(fitted("exhaustive")[0])
     bank = nam.bank_
-    silent = replace(bank, weights=(*bank.weights[:-1], 0 * bank.weights[-1]))
-    grown = replace(nam._state.network.grown, bank=silent)
+    zeroed = replace(bank, weights=(*bank.weights[:-1], 0 * bank.weights[-1]))
+    grown = replace(nam._state.network.grown, bank=zeroed)
     nam._state = replace(
-        nam._state, network=replace(nam._state.network, bank=silent, grown=grown)
+        nam._state, network=replace(nam._state.network, bank=zeroed, grown=grown)
     )
     for matching in MATCHINGS:
         nam.set_params(matching=matching)

@@ -159,6 +159,7 @@ def test_input_bound_is_the_box_of_the_prefix():
     bank, (features, y, logits) = make_bank(), make_rows()
     clusters = get_clusters(bank)
     found = propose(bank, features, y, logits, n_proposals=5, ranking="distance")
+    assert len(found) == 2 * 5
     for i in range(len(found)):
         x = features[found.columns[i]].T
         at = found.branch[i], found.branch_class[i]
@@ -187,6 +188,7 @@ def test_capture_sums_the_row_weights_near_the_best_centre():
         capture_fraction=0.1,
     )
     gradient = CROSS_ENTROPY.residual(logits, y, np.ones(len(y))).gradient
+    assert len(found) == 2 * 5
     for i in range(len(found)):
         at = found.branch[i], found.branch_class[i]
         x_b = found.scale[i] * features[found.columns[i]].T + found.shift[i]
@@ -197,7 +199,7 @@ def test_capture_sums_the_row_weights_near_the_best_centre():
         assert_allclose(found.gain[i], captured.max())
 
 
-def test_gain_ranks_the_branch_that_the_residual_asks_for_first():
+def test_gain_ranks_the_branch_that_follows_the_residual_first():
     """No values correlate better with a gradient than those it was made of."""
     bank, (features, y, logits) = make_bank(), make_rows(n_rows=100)
     every = propose(bank, features, y, logits, n_proposals=ALL)
@@ -209,7 +211,7 @@ def test_gain_ranks_the_branch_that_the_residual_asks_for_first():
     asked = np.zeros((100, N_CLASSES))
     asked[:, np.argmax([value[y == k].mean() for k in range(N_CLASSES)])] = (
         value - value.mean()
-    )  # by condition (3) it can speak for no other class
+    )  # by condition (3) it can be used for no other class
     left = replace(CROSS_ENTROPY.residual(logits, y, np.ones(100)), gradient=asked)
     left = replace(left, curvature=np.ones((100, N_CLASSES)))
     where = np.array([REGIONS[wanted.region[0]]])
@@ -235,6 +237,7 @@ def test_proposals_are_the_best_of_each_region(ranking):
             assert_array_equal(array, getattr(full, name)[:4])
 
 
+@pytest.mark.slow  # processes have to be started
 @pytest.mark.parametrize("ranking", RANKINGS)
 def test_result_does_not_depend_on_n_jobs(ranking):
     bank, rows = make_bank(), make_rows()

@@ -110,7 +110,7 @@ def test_qualify_in_a_plain_loop(n_tested, delta):
     n, m = 300, 60
     _, y, logits, weight = random_rows(n)
     target = rng.randint(K, size=m)
-    # From pure noise to a clear voice for the target; the last never speaks.
+    # From pure noise to a clear effect on the target; the last is never active.
     strength = np.linspace(0, 2, m)[:, None]
     voice = strength * (y == target[:, None]) + rng.normal(size=(m, n))
     values = np.maximum(voice - 1, 0)
@@ -144,10 +144,10 @@ def test_each_condition_can_fail_alone(condition):
         value[y == 1] = np.where(rng.uniform(size=(y == 1).sum()) < 0.1, 30.0, 0)
         # And those rows are known already: condition (9) does not mind them.
         logits[y == 1, 0] = -20
-    elif condition == 9:  # the scores have what it says, and more
+    elif condition == 9:  # the scores have its effect already, and more
         logits[t, 0] = 20
         value[y == 1] = np.where(rng.uniform(size=(y == 1).sum()) < 0.1, 0.5, 0)
-    else:  # it speaks on nearly all rows, a little louder on its own
+    else:  # active on nearly all rows, a little more on its own
         value = np.where(t, 1.0, 0.8) * np.ones(n)
     now = CROSS_ENTROPY.residual(logits, y, np.ones(n))
     found = qualify(value[None], np.array([0]), now, n_tested=100, delta=0.05)
@@ -189,8 +189,8 @@ def plain_scan(outputs, t, now):
         means = [
             now.membership[:, k] @ value / now.membership[:, k].sum() for k in range(K)
         ]
-        luck = plain_surprise(precision, prior, GROWTH * fired.sum())
-        if np.argmax(means) != t or precision <= prior or luck <= ASKED:
+        evidence = plain_surprise(precision, prior, GROWTH * fired.sum())
+        if np.argmax(means) != t or precision <= prior or evidence <= ASKED:
             continue
         gain, _ = plain_gain_and_step(value, now, t)
         if gain > best[0]:

@@ -1,4 +1,4 @@
-"""What scores leave to be done, and which candidates promise to do it, in plain loops."""
+"""Residuals, and the screening of candidates by their gains, in plain loops."""
 
 import numpy as np
 import pytest
@@ -33,11 +33,11 @@ from skgrow.training.losses import CROSS_ENTROPY
 def test_residual_is_the_gradient_and_curvature_of_the_loss():
     _, y, logits, weight = random_rows(12)
     now = CROSS_ENTROPY.residual(logits, y, weight)
-    slope = finite_difference(lambda z: loss_of(z, y, weight), logits)
-    np.testing.assert_allclose(now.gradient, -slope, atol=1e-8)
+    grad = finite_difference(lambda z: loss_of(z, y, weight), logits)
+    np.testing.assert_allclose(now.gradient, -grad, atol=1e-8)
     for t in range(K):
 
-        def own_slope(z, t=t):
+        def own_loss(z, t=t):
             return loss_of(
                 np.column_stack([logits[:, :t], z, logits[:, t + 1 :]]), y, weight
             )
@@ -45,7 +45,7 @@ def test_residual_is_the_gradient_and_curvature_of_the_loss():
         z, h = logits[:, t], 1e-3
         for j in range(len(y)):
             e = h * (np.arange(len(y)) == j)
-            second = (own_slope(z + e) - 2 * own_slope(z) + own_slope(z - e)) / h**2
+            second = (own_loss(z + e) - 2 * own_loss(z) + own_loss(z - e)) / h**2
             assert np.isclose(now.curvature[j, t], second, atol=1e-6)
     for j, label in enumerate(y):
         expected = [weight[j] if t == label else 0 for t in range(K)]
@@ -144,6 +144,7 @@ def test_screen_plain_keeps_the_best_of_each_region():
     features = features_major(X)
     everything = screen_plain(bank, features, now, regions, columns, n_keep=10_000)
     best = screen_plain(bank, features, now, regions, columns, n_keep=3)
+    assert (np.bincount(best.region) == 3).all()
     for region in regions:
         gain = np.sort(everything.gain[everything.region == region])[::-1][:3]
         np.testing.assert_array_equal(best.gain[best.region == region], gain)

@@ -113,7 +113,7 @@ def test_of_votes_that_gain_the_same_the_first_is_picked():
 
 def test_votes_that_do_harm_are_not_picked():
     _, y, logits, weight = random_rows(60)
-    votes = np.stack([y == 0, np.zeros(60), np.ones(60)]) > 0  # against, silent, always
+    votes = np.stack([y == 0, np.zeros(60), np.ones(60)]) > 0  # against, inactive, always
     target = np.array([1, 2, 0])
     search, unseen = np.zeros(3, dtype=int), np.ones((1, 60), dtype=bool)
     for few in (slice(None), slice(0)):
@@ -129,7 +129,7 @@ def test_select_stagewise_stops_when_no_gain_is_left():
     target = np.array([1, 2, 0])
     trunk = np.arange(3)
     picks = select_stagewise(values, target, trunk, logits, y, weight, n_picks=9)
-    assert picks.tolist() == [0]  # the second is against its class, the third silent
+    assert picks.tolist() == [0]  # the second is against its class, the third inactive
     few = values[:0], target[:0], trunk[:0]
     none = select_stagewise(*few, logits, y, weight, n_picks=9)
     assert none.tolist() == []

@@ -76,7 +76,7 @@ def test_fit_masks_reaches_the_optimum():
     assert (masks.scale >= 0).all()
     assert (masks.bias >= 0).all()
     zero = masks.scale[0] == masks.bias[0] == 0
-    assert zero  # the branch that speaks against its class
+    assert zero  # the branch that is active where its class is not
     # The optimum is flat along intercepts that rise together: compare what is added.
     np.testing.assert_allclose(masks.scale, other.x[:7], atol=0.02)
     np.testing.assert_allclose(masks.bias, other.x[7:14], atol=0.02)
