@@ -50,6 +50,11 @@ def wants_curves(params):
     return chooses_regions(params) if isinstance(params.curves, str) else params.curves
 
 
+def _wants_surfaces(params, n_columns):
+    auto = isinstance(params.surfaces, str)
+    return n_columns > 1 and (chooses_regions(params) if auto else params.surfaces)
+
+
 def start(params, table, target, rows, deadline=None):
     """A state of untrained branches, beside fitted curves and surfaces.
 
@@ -129,7 +134,7 @@ def _fit_shapes(params, inputs, target, rows, seed, deadline):
         seed=seed, n_jobs=params.n_jobs,
     )  # fmt: skip
     alone = _Shapes(intercept, curves)
-    if not (chooses_regions(params) and n_columns > 1) or left_out is None:
+    if not _wants_surfaces(params, n_columns) or left_out is None:
         return alone
     if deadline.leaves_out("surfaces of pairs"):
         return alone

@@ -169,7 +169,7 @@ def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
     sample_weight : array-like of shape (n_samples,), default=None
     checkpoint : str or path-like, default=None
         File that is written after each round. The same call made again, in another
-        process too, continues where the file stands and ends with the model of an
+        process too, goes on from the last round there and ends with the model of an
         unbroken run; after the last round it returns at once.
 
     Returns
@@ -216,7 +216,7 @@ def _class_weight(self):
 
 
 def _has_curves(self):
-    """`partial_fit` makes a network without, whatever the parameters say."""
+    """`partial_fit` makes a network without, whatever the parameters are."""
     return self._state.network.curves is not None
 
 

@@ -47,6 +47,7 @@ ADDITIVE = {
         None,
     ],
     "curves": ["boolean", StrOptions({"auto"})],
+    "surfaces": ["boolean", StrOptions({"auto"})],
     "n_replicas": [POSITIVE],
     "hidden_layer_sizes": ["array-like", StrOptions({"auto"})],
     "n_branches": [Interval(Integral, 0, None, closed="left")],

@@ -90,7 +90,7 @@ class _Course:
 
 
 def train(params, state, rows, held_out):
-    """Train a network, and grow it as the policies say.
+    """Train a network, and grow it by the policies of the parameters.
 
     Parameters
     ----------

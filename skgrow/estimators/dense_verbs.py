@@ -96,7 +96,7 @@ def next_pass(self, X, y, sample_weight):
 
 
 def _check_parameters(self):
-    """What does not fit together is told before anything is read."""
+    """Raise before anything is read, where parameters do not fit together."""
     check_device(self.device)
     GrowthStep.of(self)
 

@@ -119,7 +119,7 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     n_branches_ : int
         Number of branches that vote.
     n_parameters_ : int
-        Numbers fitted: the temperature, once somebody votes.
+        Numbers fitted: the temperature, once a branch votes.
     n_multiply_adds_ : int
         Multiply-adds to predict one row.
     grown_branches_ : list of dict
@@ -324,7 +324,7 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
         checkpoint : str or path-like, default=None
             File that is written after each round. The same call made again, in another
-            process too, continues where the file stands and ends with the model of an
+            process too, goes on from the last round there and ends with the model of an
             unbroken run; after the last round it returns at once.
 
         Returns

@@ -177,7 +177,7 @@ def _centred_chunks(self, X):
 
 @reads
 def explain_local(self, X):
-    """Why each row has the scores it has: its terms, those that say most first.
+    """The terms of each row, from the largest contribution to the smallest.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def explain_local(self, X):
     >>> from skgrow import GrowingNAMClassifier
     >>> X, y = load_iris(return_X_y=True, as_frame=True)
     >>> nam = GrowingNAMClassifier("features", max_iter=20, random_state=0).fit(X, y)
-    >>> first = nam.explain_local(X[:2])[0][0]    # of row 0 what says most
+    >>> first = nam.explain_local(X[:2])[0][0]    # the largest of row 0
     >>> sorted(first), sorted(first["contribution"])
     (['contribution', 'features', 'term'], [0, 1, 2])
     """
@@ -225,7 +225,7 @@ def explain_local(self, X):
 def explain_global(self, X, n_points=32, max_categories=40, terms=None):
     """The shape of every term of one or two columns, on a grid, purified.
 
-    What a pair says of one of its columns alone is moved to the term of that
+    What a pair adds by one of its columns alone is moved to the term of that
     column, and all means to the intercept, weighted by the rows of `X`: the shapes
     then show what the network has learned, whichever branches it is made of. At
     points of the grid they still sum up to the scores.
@@ -233,7 +233,7 @@ def explain_global(self, X, n_points=32, max_categories=40, terms=None):
     Parameters
     ----------
     X : array-like or DataFrame of shape (n_samples, n_features)
-        Rows that say where the grid lies and how much each point weighs, as a rule
+        Rows that the grid and the weights of its points are taken from, as a rule
         those of `fit`.
     n_points : int, default=32
         Points of the grid of a column of numbers, at quantiles and beside values
@@ -246,7 +246,7 @@ def explain_global(self, X, n_points=32, max_categories=40, terms=None):
     terms : str, tuple or list of these, default=None
         Terms to compute, by their names, or by tuples of the numbers or names of
         their columns; by default all. A single column takes all pairs that it is
-        in, for what they say of it alone.
+        in, for what they add by it alone.
 
     Returns
     -------
@@ -325,7 +325,7 @@ def explain_global(self, X, n_points=32, max_categories=40, terms=None):
 
 @changes
 def remove_terms(self, names):
-    """Take terms out of the network, as if their columns said nothing there.
+    """Take terms out of the network, as if they added nothing.
 
     What grown branches were fitted to beside them stays as it is.
 
@@ -333,7 +333,7 @@ def remove_terms(self, names):
     ----------
     names : str or list
         Some of `term_names_`. In a list, tuples of the numbers or names of columns
-        can stand for names.
+        can be given for names.
 
     Returns
     -------

@@ -19,7 +19,7 @@ __all__ = ["GrowingMLPClassifier"]
 class GrowingMLPClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     """Dense network that starts small and grows while it trains.
 
-    A growth has three parts, each a word or an object: how new units or layers start,
+    A growth has three parts, each a name or an object: how new units or layers start,
     where they go, and when. Weights that were there are kept, and so is what Adam knows
     of them.
 

@@ -37,8 +37,11 @@ class GrowingNAMRegressor(FittedMixin, RegressorMixin, BaseEstimator):
         orders.
     curves : bool or "auto", default="auto"
         Fit a curve for every column before the branches, see `Curves`. "auto" does so
-        with `regions="auto"`. There, surfaces of pairs follow on the curves where rows
-        that a replica leaves out choose them, see `Surfaces`.
+        with `regions="auto"`.
+    surfaces : bool or "auto", default="auto"
+        Fit surfaces of pairs on top of the curves, where rows that a replica leaves out
+        choose them, see `Surfaces`. "auto" does so with `regions="auto"`. They take most
+        of the time of `fit`; without them pairs are left to branches and to growth.
     n_replicas : int, default=4
         Fits of the curves that leave out a fold of the rows each; their mean is taken,
         and their spread gives the bands of the plots. So it is with surfaces of pairs.
@@ -156,6 +159,7 @@ class GrowingNAMRegressor(FittedMixin, RegressorMixin, BaseEstimator):
         *,
         grow_regions=None,
         curves="auto",
+        surfaces="auto",
         n_replicas=4,
         hidden_layer_sizes="auto",
         n_branches=0,
@@ -185,6 +189,7 @@ class GrowingNAMRegressor(FittedMixin, RegressorMixin, BaseEstimator):
         self.regions = regions
         self.grow_regions = grow_regions
         self.curves = curves
+        self.surfaces = surfaces
         self.n_replicas = n_replicas
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_branches = n_branches

@@ -76,7 +76,7 @@ class MaskedUses:
     targets = None
 
     def begin(self, state, selection, X, device):
-        """Where growth stands before its first round."""
+        """The state of growth before its first round."""
         logits = state.network.logits(X, state.inputs.scaler, device)
         return Masking(state.network, selection, logits, self.refit)
 
@@ -89,7 +89,7 @@ class Votes:
     vote = True
 
     def begin(self, state, selection, X, device):
-        """Where an election stands before its first round."""
+        """The state of an election before its first round."""
         scaler = state.inputs.scaler
         return Counting.of(state.network, selection, self.targets, X, scaler, device)
 

@@ -2,7 +2,7 @@
 
 It is a series of blocks, see `blocks.py`, that ends in a linear readout. A `BranchBank`
 holds many branches of one shape as stacked arrays; here layers have any width, and Adam's
-moments of each number stand beside it, so that surgery changes both alike.
+moments are kept beside each number, so that surgery changes both alike.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class TrainableParallel:
     Parameters
     ----------
     branches : list of TrainableSeries
-        Their gradients by the inputs stand in other memory than `below`.
+        Their gradients with respect to the inputs are in other memory than `below`.
     values, gradients : dict of Tensor
         The scale as a column `(n_branches, 1)`, where outputs are added.
     workspace : Workspace

@@ -1,6 +1,6 @@
 """What is predicted: classes or numbers, from labels to losses to answers.
 
-A target is learned from `y` once and then says all that differs between classifiers and
+A target is learned from `y` once, and holds all that differs between classifiers and
 regressors: how labels become numbers, which loss they have, and what scores mean.
 """
 
@@ -46,7 +46,7 @@ class ClassTarget:
 
     @property
     def output_names(self):
-        """What each output stands for."""
+        """Names of the outputs."""
         return self.labels
 
     def updated(self, y, sample_weight=None):
@@ -125,7 +125,7 @@ class NumberTarget:
 
     @property
     def output_names(self):
-        """What each output stands for."""
+        """Names of the outputs."""
         return DIRECTIONS[-self.n_outputs :]
 
     def updated(self, y, sample_weight=None):

@@ -37,7 +37,7 @@ class GrowthStep:
 
     @classmethod
     def of(cls, estimator):
-        """The policies that the words of an estimator mean, or ValueError."""
+        """The policies that the parameters of an estimator name, or ValueError."""
         how = as_policy("how", estimator.how, HOW, How)
         check_axis("how", how, ("width", "depth"))
         words = {"auto": WHERE[DEFAULT_WHERE[how.axis]], **WHERE}
@@ -47,7 +47,7 @@ class GrowthStep:
         if where.axis not in (how.axis, "both"):
             raise ValueError(
                 f"how={estimator.how!r} grows the {how.axis} of a network, and where="
-                f"{estimator.where!r} says where its {where.axis} grows; take "
+                f"{estimator.where!r} places growth in its {where.axis}; take "
                 f'where="auto", or another of one kind.'
             )
         names = (type(how).__name__, type(where).__name__)
