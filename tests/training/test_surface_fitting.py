@@ -457,3 +457,24 @@ def test_one_replica_and_named_regions_have_no_surfaces():
     for how in ({"n_replicas": 1}, {"regions": "pairs", "curves": True}):
         nam = GrowingNAMClassifier(max_iter=2, random_state=0, **how).fit(X, dark)
         assert nam._state.network.surfaces is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "has_them"),
+    [
+        ({}, True),
+        ({"surfaces": False}, False),
+        ({"regions": [[0, 1]], "curves": True}, False),
+        ({"regions": [[0, 1]], "curves": True, "surfaces": True}, True),
+        ({"regions": [[0, 1]], "curves": False, "surfaces": True}, False),  # no curves
+    ],
+)
+def test_surfaces_are_fitted_where_they_are_asked_for(parameters, has_them):
+    X, dark = jagged(800)
+    settings = {"max_iter": 2, "n_replicas": 2, "random_state": 0, **parameters}
+    network = GrowingNAMClassifier(**settings).fit(X, dark)._state.network
+    assert (network.surfaces is not None) == has_them
+    if has_them:
+        assert [0, 2] in network.surfaces.pairs.tolist()
+    if parameters == {"surfaces": False}:  # its branches read the pair all the same
+        assert [0, 2] in np.sort(network.bank.regions, axis=1).tolist()
