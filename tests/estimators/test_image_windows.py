@@ -35,7 +35,7 @@ def test_networks_of_windows_fit_grow_and_come_back_from_files(
     assert network.bank.window == base.places
     assert network.grown.uses.window == grown_by.places
     assert model.score(X[1300:], y[1300:]) > before - 0.02
-    # What it says is the sum of what loops over places say.
+    # Scores are those of the base plus the contributions of the uses.
     scaled, row = state.inputs.scaler.transform(X[1300:1301]), network.intercept
     row = row + network.bank.logits(scaled)[0]
     added = network.grown.runner("cpu", 10).contributions(features_major(scaled))[:, 0]
