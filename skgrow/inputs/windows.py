@@ -75,7 +75,8 @@ class Window:
 
     def seen(self, columns):
         """All columns that are read from each region, `(n, region_size * n_places)`."""
-        return self.places_of(columns).reshape(len(columns), -1)
+        n_seen = columns.shape[1] * self.n_places  # not -1: there may be no region
+        return self.places_of(columns).reshape(len(columns), n_seen)
 
     def pooled(self, outputs):
         """Outputs of all places pooled; those of one place are what they are.

@@ -69,6 +69,12 @@ def test_base_and_growth_may_read_different_places():
     assert not found.fits(63, 9)  # the last place of the last window reads column 63
 
 
+def test_no_region_sees_no_column():
+    none = np.zeros((0, 4), dtype=np.int64)
+    assert ONE_PLACE.seen(none).shape == (0, 4)
+    assert Window(np.array([0, 1]), "mean").seen(none).shape == (0, 8)
+
+
 def test_windows_are_compared_by_what_they_do():
     two = np.array([0, 1])
     assert Window(two, "mean") == Window(two.copy(), "mean") != Window(two, "max")
