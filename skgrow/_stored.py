@@ -23,6 +23,7 @@ from skgrow.inputs.encoder import InputEncoder
 from skgrow.inputs.regions import ImagePatches, Regions
 from skgrow.inputs.scaling import PixelScaler, QuantileScaler
 from skgrow.inputs.tables import Table
+from skgrow.inputs.windows import Window
 from skgrow.networks.bank import BranchBank
 from skgrow.networks.blocks import Layer, Parallel
 from skgrow.networks.branch_uses import Candidates
@@ -42,7 +43,7 @@ ESTIMATORS = (
 PARTS = (
     BranchBank, Candidates, Clusters, Curves, Electorate, GrownBranches, ImagePatches,
     Layer, Network, Parallel, Perceptron, PixelScaler, QuantileScaler, Regions, Surfaces,
-    Table, Tally, At, *HOW.values(), *WHEN.values(), *WHERE.values(),
+    Table, Tally, Window, At, *HOW.values(), *WHEN.values(), *WHERE.values(),
 )  # fmt: skip
 # Of a growth that is under way, which checkpoints hold and models do not.
 UNDER_WAY = (Counting, Masking, Nominees, Progress)

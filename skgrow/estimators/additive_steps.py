@@ -92,7 +92,9 @@ def start(params, table, target, rows, deadline=None):
             regions = _interaction_regions(params, regions, scaled, left)
     sizes = _hidden_layers(params, regions.base.shape[1])
     columns = np.tile(regions.base, (n_replicas, 1))
-    bank = BranchBank.random(columns, sizes, target.n_outputs, random_state, rows.X.dtype)
+    bank = BranchBank.random(
+        columns, sizes, target.n_outputs, random_state, rows.X.dtype, regions.base_window
+    )
     grown, parts = GrownBranches.empty(bank), (shapes.curves, shapes.surfaces)
     network = Network(bank, grown, shapes.intercept, *parts)
     return FittedState(inputs, target, seed, network, regions, n_replicas), rows

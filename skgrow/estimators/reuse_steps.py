@@ -249,6 +249,7 @@ def _plan(params, state, joining, rule, spent):
         n_sources=_n_sources(state),
         regions=state.regions.growth,
         signs=state.regions.signs,
+        window=state.regions.growth_window,
         clusters=state.clusters,
         matching=params.matching,
         round_size=params.round_size,

@@ -29,8 +29,8 @@ def term_chunks(network, scaler, X, device):
         In logits, in the order of `terms_of`.
     """
     terms, n_classes = terms_of(network), len(network.intercept)
-    base = _numbers(network.bank.regions, terms)
-    grown = _numbers(network.grown.uses.columns, terms)
+    base = _numbers(network.bank.seen, terms)
+    grown = _numbers(network.grown.uses.seen, terms)
     runner = network.grown.runner(device, n_classes)
     add_shapes = _shapes_adder(network, terms)
     for rows in row_chunks(len(X), ROWS_PER_CHUNK):

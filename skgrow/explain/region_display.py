@@ -71,14 +71,16 @@ class RegionDisplay:
                 f"RegionDisplay draws networks of ImagePatches; regions={patches!r}."
             )
         uses = estimator._state.network.grown.uses
-        columns = uses.columns
+        columns = uses.seen
         if target is not None:
             classes = estimator.classes_.tolist()
             if target not in classes:
                 raise ValueError(f"target={target!r} is not one of {classes}.")
             columns = columns[uses.target == classes.index(target)]
         size = int(np.prod(patches.image_shape))
-        counts = np.bincount(columns.ravel(), minlength=size)
+        # Places of a window share pixels, which a branch sees once.
+        each = [columns[:0].ravel(), *map(np.unique, columns)]
+        counts = np.bincount(np.concatenate(each), minlength=size)
         counts = counts.reshape(patches.image_shape).sum(axis=0)
         return cls(counts, "" if target is None else str(target)).plot(ax=ax)
 

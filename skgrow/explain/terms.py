@@ -25,7 +25,7 @@ def terms_of(network):
     active = [] if curves is None else curves.active
     terms = {(j,): number for number, j in enumerate(active)}
     pairs = [] if surfaces is None else surfaces.pairs.tolist()
-    regions = network.bank.regions.tolist(), network.grown.uses.columns.tolist()
+    regions = network.bank.seen.tolist(), network.grown.uses.seen.tolist()
     for region in (*regions[0], *pairs, *regions[1]):
         terms.setdefault(tuple(sorted(set(region))), len(terms))
     return terms

@@ -48,12 +48,14 @@ def _flags(*shape):
 
 BRANCHES, NETWORKS = Record(("GrownBranches",)), Record(("Network", "Electorate"))
 BLOCK = Record(("Layer", "Parallel"))  # of a dense network
+WINDOW = Record(("Window",))  # files of before have none: every branch reads one place
 
 FIELDS = {
     "BranchBank": {
         "regions": _index("branches", None),
         "weights": Each(_real("branches", None, None)),
         "biases": Each(_real("branches", None)),
+        "window": WINDOW,
     },
     "Candidates": {
         "region": _index("uses"),
@@ -67,6 +69,7 @@ FIELDS = {
         "upper": _real("uses", "size", infinite=True),
         "threshold": _real("uses"),
         "gain": _real("uses", infinite=True),
+        "window": WINDOW,
     },
     "Clusters": {
         "branch": _index("clusters"),
@@ -109,7 +112,10 @@ FIELDS = {
         "recall": _real("uses"),
         "bound": _real("uses"),
     },
-    "ImagePatches": dict.fromkeys(("image_shape", "patch_size", "stride"), Anything),
+    "ImagePatches": dict.fromkeys(
+        ("image_shape", "patch_size", "stride", "window", "pooling", "window_stride"),
+        Anything,
+    ),
     "Layer": {
         "weight": _real(3, "out", "in"),
         "bias": _real(3, "out"),
@@ -161,6 +167,8 @@ FIELDS = {
         "base": _index(None, "size"),
         "growth": _index(None, "size"),
         "shared_scale": Flag,
+        "base_window": WINDOW,
+        "growth_window": WINDOW,
     },
     "Surfaces": {
         "pairs": _index(None, 2),
@@ -181,6 +189,7 @@ FIELDS = {
         "total": _real("classes", least=0),
         "square": _real("classes", least=0),
     },
+    "Window": {"offsets": _index(None), "pooling": Choice(("mean", "max"))},
 }
 # Fitted state of the estimators.
 FITTED = {

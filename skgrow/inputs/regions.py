@@ -8,6 +8,8 @@ from numbers import Integral
 
 import numpy as np
 
+from skgrow.inputs.windows import ONE_PLACE, POOLINGS, Window
+
 __all__ = ["ImagePatches", "Regions", "resolve_regions", "transfer_regions"]
 
 # Growth regions beyond this number are sampled: the list itself must stay small.
@@ -30,12 +32,24 @@ class ImagePatches:
         Side of a patch in pixels; a branch sees `patch_size ** 2` columns.
     stride : int, default=6
         Step in pixels between the patches of the base network. Growth looks at
-        every patch, at stride 1.
+        every patch, at stride 1. With a window, the step between the places that are
+        read inside it, which sets the price of a prediction.
+    window : int, default=None
+        Side of a square window of places, in pixel positions of the patch's corner: a
+        branch reads a patch at each of its places, and its outputs are pooled. None
+        for patches of one place each. Base and growth have the same windows then.
+    pooling : {"mean", "max"}, default=None
+        What is made of the outputs at the places of a window, before threshold and
+        mask; None for the mean.
+    window_stride : int, default=None
+        Step in pixels between windows; None for the side of the window. Only whole
+        windows are taken.
 
     Raises
     ------
     ValueError
-        If the shape is not three positive integers, or a patch does not fit.
+        If the shape is not three positive integers, a patch or a window does not fit,
+        a step is not positive, or pooling is not known or stands without a window.
 
     Examples
     --------
@@ -45,11 +59,19 @@ class ImagePatches:
     (75, 9)
     >>> patches.columns(stride=1).shape
     (2700, 9)
+    >>> windows = ImagePatches((3, 32, 32), 3, window=6, stride=2, pooling="mean")
+    >>> windows.places.n_places    # every second one of 6 x 6
+    9
+    >>> windows.columns(stride=6).shape    # 5 * 5 in 3 channels: first places
+    (75, 9)
     """
 
     image_shape: tuple
     patch_size: int = 3
     stride: int = 6
+    window: int | None = None
+    pooling: str | None = None
+    window_stride: int | None = None
 
     def __post_init__(self):
         shape = tuple(self.image_shape)
@@ -68,14 +90,62 @@ class ImagePatches:
                 f"patch_size={self.patch_size} does not fit into an image of "
                 f"{shape[1]} x {shape[2]} pixels; choose at most {min(shape[1:])}."
             )
+        self._check_window(min(shape[1:]) - self.patch_size + 1)
+
+    def _check_window(self, n_positions):
+        if self.window is None:
+            for name in ("pooling", "window_stride"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)!r} needs a window; give "
+                        "window=6, say, or leave it out."
+                    )
+            return
+        if self.pooling is not None and self.pooling not in POOLINGS:
+            raise ValueError(
+                f"pooling={self.pooling!r} is not known; use 'mean' or 'max'."
+            )
+        for name in ("window", "window_stride"):
+            value = getattr(self, name)
+            if value is not None and not _is_positive_int(value):
+                raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+        if self.window > n_positions:
+            raise ValueError(
+                f"window={self.window} is larger than the {n_positions} positions that "
+                f"a patch of {self.patch_size} pixels has along the shorter side of an "
+                f"image of {tuple(self.image_shape)}; choose at most {n_positions}."
+            )
+
+    @property
+    def places(self):
+        """The places that are read inside each window, a `Window`."""
+        if self.window is None:
+            return ONE_PLACE
+        steps = np.arange(0, self.window, self.stride)
+        offsets = steps[:, None] * int(self.image_shape[2]) + steps
+        return Window(offsets.reshape(-1).astype(np.int64), self.pooling or "mean")
+
+    @property
+    def base_columns(self):
+        """Columns of the base branches, `(n_branches, patch_size ** 2)`: first places."""
+        if self.window is None:
+            return self.columns(self.stride)
+        return self.columns(self.window_stride or self.window)
+
+    @property
+    def growth_columns(self):
+        """Columns of the regions that growth may use, as `base_columns`."""
+        return self.columns(1) if self.window is None else self.base_columns
 
     def columns(self, stride):
         """Column indices of every patch, row by row, channels innermost.
 
+        With a window, of the first place of every whole window.
+
         Parameters
         ----------
         stride : int
-            Step between patches, in pixels.
+            Step between patches or windows, in pixels.
 
         Returns
         -------
@@ -91,8 +161,9 @@ class ImagePatches:
                [4, 5, 7, 8]])
         """
         channels, height, width = self.image_shape
-        tops = np.arange(0, height - self.patch_size + 1, stride)
-        lefts = np.arange(0, width - self.patch_size + 1, stride)
+        side = self.patch_size + (self.window or 1) - 1
+        tops = np.arange(0, height - side + 1, stride)
+        lefts = np.arange(0, width - side + 1, stride)
         top, left, channel = np.meshgrid(tops, lefts, np.arange(channels), indexing="ij")
         corner = (channel * height + top) * width + left
         row, column = np.divmod(np.arange(self.patch_size**2), self.patch_size)
@@ -111,17 +182,24 @@ class Regions:
         Columns of each region that growth may use.
     shared_scale : bool
         Whether all columns share one affine map (pixels) or are scaled apart.
+    base_window, growth_window : Window
+        The places that are read from each of them.
     """
 
     base: np.ndarray
     growth: np.ndarray
     shared_scale: bool
+    base_window: Window = ONE_PLACE
+    growth_window: Window = ONE_PLACE
 
     def fits(self, n_columns, region_size):
         """Whether branches that see so many columns may be used on these regions."""
+        parts = (self.base, self.base_window), (self.growth, self.growth_window)
         return all(
-            part.shape[1] == region_size and bool((part < n_columns).all())
-            for part in (self.base, self.growth)
+            part.shape[1] == region_size
+            and window.fits()
+            and bool((part < n_columns - window.reach).all())
+            for part, window in parts
         )
 
     @property
@@ -183,7 +261,14 @@ def resolve_regions(regions, grow_regions, n_features, random_state):
             f"have {base.shape[1]}; a branch can only be used again on regions of its "
             "own size."
         )
-    return Regions(base, growth, isinstance(regions, ImagePatches))
+    grown_by = regions if grow_regions is None else grow_regions
+    return Regions(
+        base,
+        growth,
+        isinstance(regions, ImagePatches),
+        _window_of(regions),
+        _window_of(grown_by),
+    )
 
 
 def transfer_regions(regions, region_size, n_features, random_state):
@@ -219,7 +304,12 @@ def transfer_regions(regions, region_size, n_features, random_state):
                 f"regions have {growth.shape[1]} columns each, but the branches of the "
                 f"source see {region_size}; give regions of {region_size} columns."
             )
-    return Regions(growth[:0], growth, isinstance(regions, ImagePatches))
+    return Regions(
+        growth[:0],
+        growth,
+        isinstance(regions, ImagePatches),
+        growth_window=_window_of(regions),
+    )
 
 
 def _columns_of_size(region_size, n_features, random_state):
@@ -245,6 +335,10 @@ def _is_word(regions, word):
     return isinstance(regions, str) and regions == word
 
 
+def _window_of(regions):
+    return regions.places if isinstance(regions, ImagePatches) else ONE_PLACE
+
+
 def _n_pairs(n_features):
     return n_features * (n_features - 1) // 2
 
@@ -263,7 +357,7 @@ def _check_n_pairs(regions, n_features):
 def _base_columns(regions, n_features):
     if isinstance(regions, ImagePatches):
         _check_image(regions, n_features)
-        return regions.columns(regions.stride)
+        return regions.base_columns
     if isinstance(regions, str):
         return _named_columns(regions, n_features)
     return _index_columns(regions, n_features)
@@ -294,7 +388,7 @@ def _named_columns(name, n_features):
 def _growth_columns(regions, n_features, random_state):
     if isinstance(regions, ImagePatches):
         _check_image(regions, n_features)
-        return regions.columns(1)
+        return regions.growth_columns
     pairs = isinstance(regions, str) and regions in ("auto", "pairs")
     if pairs and n_features > 1:
         return _ordered_pairs(n_features, random_state)

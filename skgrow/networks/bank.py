@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import torch
 
+from skgrow.inputs.windows import ONE_PLACE, Window
 from skgrow.networks.forward import (
     CHUNK_ROWS,
     MOST_CHUNK_ROWS,
@@ -38,6 +39,9 @@ class BranchBank:
         One array a layer, the last one being the linear output layer.
     biases : tuple of ndarray of shape (n_branches, n_out)
         One array a hidden layer.
+    window : Window, default=ONE_PLACE
+        The places that every branch reads from its region on: its outputs are those of
+        all places pooled.
 
     Examples
     --------
@@ -54,9 +58,13 @@ class BranchBank:
     regions: np.ndarray
     weights: tuple
     biases: tuple
+    window: Window = ONE_PLACE
 
     @classmethod
-    def random(cls, regions, hidden_layer_sizes, n_outputs, random_state, dtype):
+    def random(
+        cls, regions, hidden_layer_sizes, n_outputs, random_state, dtype,
+        window=ONE_PLACE,
+    ):  # fmt: skip
         """Draw a fresh bank, uniform in +-1/sqrt(n_in) like `torch.nn.Linear`."""
         sizes = [regions.shape[1], *hidden_layer_sizes, n_outputs]
         weights, biases = [], []
@@ -66,12 +74,17 @@ class BranchBank:
             drawn = random_state.uniform(-bound, bound, size=shape).astype(dtype)
             weights.append(drawn[:, :-1].copy())
             biases.append(drawn[:, -1].copy())
-        return cls(regions, tuple(weights), tuple(biases[:-1]))
+        return cls(regions, tuple(weights), tuple(biases[:-1]), window)
 
     @property
     def n_branches(self):
         """Number of branches."""
         return len(self.regions)
+
+    @property
+    def seen(self):
+        """All columns that each branch reads, `(n_branches, n_places * region_size)`."""
+        return self.window.seen(self.regions)
 
     @property
     def n_outputs(self):
@@ -90,8 +103,14 @@ class BranchBank:
 
     @property
     def n_multiply_adds(self):
-        """Multiply-adds to predict one row."""
-        return sum(array.size for array in self.weights)
+        """Multiply-adds to predict one row: hidden layers once a place.
+
+        A mean over places is taken before the readout, a maximum behind it.
+        """
+        window = self.window
+        n_readouts = window.n_places if window.takes_max else 1
+        hidden = sum(array.size for array in self.weights[:-1])
+        return window.n_places * hidden + n_readouts * self.weights[-1].size
 
     def fits(self, n_columns=None):
         """Whether the arrays fit together, and to so many columns if that is given."""
@@ -102,15 +121,19 @@ class BranchBank:
             and [weight.shape[1] for weight in self.weights] == n_inputs
             and [w.shape[2] for w in self.weights[:-1]] == n_inputs[1:]
             and all(array.dtype == self.dtype for array in layers)
-            and (n_columns is None or bool((self.regions < n_columns).all()))
+            and self.window.fits()
+            and (n_columns is None or self._reads_only(n_columns))
         )
+
+    def _reads_only(self, n_columns):
+        return bool((self.regions < n_columns - self.window.reach).all())
 
     def take(self, index):
         """The branches at `index` (an index array, a mask or a slice)."""
         weights, biases = (
             tuple(a[index] for a in p) for p in (self.weights, self.biases)
         )
-        return BranchBank(self.regions[index], weights, biases)
+        return BranchBank(self.regions[index], weights, biases, self.window)
 
     def astype(self, dtype):
         """The same branches in another precision."""
@@ -118,7 +141,7 @@ class BranchBank:
             tuple(a.astype(dtype, copy=False) for a in p)
             for p in (self.weights, self.biases)
         )
-        return BranchBank(self.regions, weights, biases)
+        return replace(self, weights=weights, biases=biases)
 
     def stack(self, device="cpu", scratch=None):
         """All branches made ready to run, a `LayerStack`."""
@@ -152,11 +175,15 @@ class BranchBank:
 
     def terms(self, X, device="cpu"):
         """Output of every branch apart, `(n_samples, n_branches, n_outputs)`."""
-        stack = self.stack(device)
+        stack, window = self.stack(device), self.window
         terms = np.empty((len(X), self.n_branches, self.n_outputs), dtype=self.dtype)
         with torch.inference_mode():
-            row_bytes = terms[:1].nbytes
-            for rows in row_chunks(len(X), rows_at_once(CHUNK_ROWS, row_bytes, device)):
-                inputs = input_columns(features_major(X[rows], device), self.regions)
-                terms[rows] = stack.outputs(inputs).permute(2, 0, 1).cpu().numpy()
+            row_bytes = terms[:1].nbytes * window.n_places
+            n_rows = rows_at_once(CHUNK_ROWS // window.n_places or 1, row_bytes, device)
+            for rows in row_chunks(len(X), n_rows):
+                features = features_major(X[rows], device)
+                outputs = stack.pooled(
+                    input_columns(features, self.regions, window), window
+                )
+                terms[rows] = outputs.permute(2, 0, 1).cpu().numpy()
         return terms

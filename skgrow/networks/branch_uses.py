@@ -12,11 +12,12 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
+from skgrow.inputs.windows import ONE_PLACE, Window
 from skgrow.networks.forward import (
-    BRANCHES_PER_CHUNK,
     MANY_READERS,
     Gather,
     LayerStack,
+    branches_per_chunk,
     row_chunks,
 )
 
@@ -54,6 +55,9 @@ class Candidates:
         The branch is active where its output is above, formula (10).
     gain : ndarray of shape (n_candidates,)
         Estimated fall of the mean loss, in nats, that it was last ranked by.
+    window : Window
+        The places that all of them read from their columns on, through the same map:
+        the output is that of all places pooled.
     """
 
     region: np.ndarray
@@ -67,9 +71,10 @@ class Candidates:
     upper: np.ndarray
     threshold: np.ndarray
     gain: np.ndarray
+    window: Window = ONE_PLACE
 
     @classmethod
-    def plain(cls, region, columns, branch, branch_class, dtype):
+    def plain(cls, region, columns, branch, branch_class, dtype, window=ONE_PLACE):
         """Branches on regions as they are: the identity map and no input bound."""
         ones = np.ones(columns.shape, dtype=dtype)
         zeros = np.zeros(len(columns), dtype=dtype)
@@ -85,6 +90,7 @@ class Candidates:
             upper=np.inf * ones,
             threshold=zeros,
             gain=zeros.copy(),
+            window=window,
         )
 
     @classmethod
@@ -96,36 +102,48 @@ class Candidates:
 
     @classmethod
     def concatenate(cls, parts):
-        """One table out of several."""
-        names = [field.name for field in fields(cls)]
-        return cls(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+        """One table out of several, which read the same window."""
+        window = ([part.window for part in parts if len(part)] or [parts[0].window])[0]
+        if not all(window == part.window for part in parts if len(part)):
+            raise ValueError("uses of different windows do not make one table.")
+        together = {
+            n: np.concatenate([getattr(p, n) for p in parts]) for n in cls._array_names()
+        }
+        return cls(**together, window=window)
 
     def __len__(self):
         return len(self.region)
 
     def take(self, index):
         """The candidates at `index` (an index array, a mask or a slice)."""
-        return replace(
-            self, **{f.name: getattr(self, f.name)[index] for f in fields(self)}
-        )
+        return replace(self, **{n: getattr(self, n)[index] for n in self._array_names()})
 
     def astype(self, dtype):
         """The same with maps, bounds, thresholds and gains in another precision."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays = {name: getattr(self, name) for name in self._array_names()}
         numbers = {n: a.astype(dtype) for n, a in arrays.items() if a.dtype.kind == "f"}
         return replace(self, **numbers)
+
+    @property
+    def seen(self):
+        """All columns that each reads, `(n_candidates, n_places * region_size)`."""
+        return self.window.seen(self.columns)
 
     @property
     def has_bound(self):
         """Whether each candidate has an input bound, `(n_candidates,)`."""
         return (np.isfinite(self.lower) | np.isfinite(self.upper)).any(axis=1)
 
+    @staticmethod
+    def _array_names():
+        return [f.name for f in fields(Candidates) if f.name != "window"]
+
 
 def trunk_chunks(candidates):
     """Index arrays that cover the candidates, those that share a trunk side by side.
 
     Candidates of one branch on the same columns, through the same map and bound, share
-    its hidden layers, the *trunk*. A chunk has at most `BRANCHES_PER_CHUNK` of them, and
+    its hidden layers, the *trunk*. A chunk has at most `branches_per_chunk` of them, and
     trunks with equally many outputs are adjacent, those with input bounds last.
     """
     first, trunk = _distinct(candidates, TRUNK_OF)
@@ -136,7 +154,8 @@ def trunk_chunks(candidates):
     order = np.lexsort((region.reshape(-1), n_outputs, trunks.has_bound))
     place = np.argsort(order)[trunk]
     order = np.argsort(place, kind="stable")
-    starts = [part.start for part in row_chunks(len(first), BRANCHES_PER_CHUNK)]
+    size = branches_per_chunk(candidates.window)
+    starts = [part.start for part in row_chunks(len(first), size)]
     return np.split(order, np.searchsorted(place[order], starts[1:])) if starts else []
 
 
@@ -178,6 +197,8 @@ class FoldedBranches:
         As of `LayerStack`.
     lowered : bool, default=False
         Whether outputs are less by the threshold of their candidate.
+    used : ndarray of int64 of shape (n_used,), default=None
+        The columns that the features are, ascending; None for all.
 
     Attributes
     ----------
@@ -187,7 +208,9 @@ class FoldedBranches:
         How many those are.
     """
 
-    def __init__(self, bank, candidates, device="cpu", scratch=None, lowered=False):
+    def __init__(
+        self, bank, candidates, device="cpu", scratch=None, lowered=False, used=None
+    ):
         first, trunk = _distinct(candidates, TRUNK_OF)
         order, columns, n_readers = _by_region(candidates.columns[first])
         first, trunk = first[order], np.argsort(order)[trunk]
@@ -195,7 +218,8 @@ class FoldedBranches:
         representative, self.output = _outputs_of_trunks(trunk, kind)
         self.device, self.n_outputs = device, representative.size
         trunks = candidates.take(first)
-        self.inputs_of = Gather(columns)
+        self.window = candidates.window
+        self.inputs_of = Gather(columns, self.window, used)
         weights, biases = folded_layers(bank, trunks)
         each = np.arange(len(first))[:, None]
         classes = candidates.branch_class[representative]
@@ -219,7 +243,7 @@ class FoldedBranches:
 
     def chunks(self, n_rows):
         """Slices of the rows to work on at once."""
-        return row_chunks(n_rows, self.stack.chunk_rows)
+        return self.stack.chunks(n_rows, self.window)
 
     def outputs(self, features):
         """Output of every candidate.
@@ -232,7 +256,8 @@ class FoldedBranches:
         Returns
         -------
         outputs : Tensor of shape (n_candidates, rows)
-            Minus infinity outside the input bound: below every threshold. In scratch
+            Minus infinity outside the input bound: below every threshold. Of a window's
+            places, a maximum leaves out those, and a mean needs all inside. In scratch
             memory, as of `LayerStack.hidden`: the next call may write over it.
         """
         outputs = self.every_output(features)
@@ -240,11 +265,12 @@ class FoldedBranches:
 
     def every_output(self, features):
         """The same in the order of the trunks, `(n_outputs, rows)`; some occur twice."""
-        inputs = self.inputs_of(features)  # (regions, region_size + 1, rows)
-        outputs = self.stack.outputs(inputs)  # (trunks, outputs of one, rows)
-        if self.bounds is not None:
-            self._silence(outputs, inputs[:, :-1])
-        return outputs.flatten(0, 1)
+        inputs = self.inputs_of(features)  # (regions, region_size + 1, places * rows)
+        if self.bounds is None:
+            return self.stack.pooled(inputs, self.window).flatten(0, 1)
+        outputs = self.stack.outputs(inputs)  # (trunks, outputs of one, places * rows)
+        self._silence(outputs, inputs[:, :-1])
+        return self.window.pooled(outputs).flatten(0, 1)
 
     def _silence(self, outputs, inputs):
         """Minus infinity in the place of outputs outside the input bounds."""

@@ -7,6 +7,8 @@ from copy import copy
 import numpy as np
 import torch
 
+from skgrow.inputs.windows import ONE_PLACE
+
 __all__ = [
     "BRANCHES_PER_CHUNK",
     "CHUNK_ROWS",
@@ -15,6 +17,7 @@ __all__ = [
     "LayerStack",
     "MANY_READERS",
     "Scratch",
+    "branches_per_chunk",
     "features_major",
     "input_columns",
     "own_tensor",
@@ -29,6 +32,8 @@ CHUNK_ROWS = 512
 BRANCHES_PER_CHUNK = 128
 LAYER_BYTES = 9 * 2**17
 LEAST_CHUNK_ROWS, MOST_CHUNK_ROWS = 64, 2048
+# With windows, places take the room of rows: fewer branches leave more rows at once.
+WINDOWED_PER_CHUNK = 32
 # Both for a GPU, which is done with small products before the next ones reach it.
 GPU_CHUNK_ROWS, GPU_CHUNK_BYTES = 16_384, 2**28
 # Branches that read the same inputs, or inputs with as many readers each: fewer are not
@@ -73,31 +78,42 @@ class Gather:
     Parameters
     ----------
     columns : ndarray of int64 of shape (..., region_size)
+    window : Window, default=ONE_PLACE
+        The places that are read from each region.
+    used : ndarray of int64 of shape (n_used,), default=None
+        The columns that the features are, ascending; None for all.
     """
 
-    def __init__(self, columns):
-        self.columns, self._index = columns, None
+    def __init__(self, columns, window=ONE_PLACE, used=None):
+        places = window.places_of(columns)  # (..., region_size, n_places)
+        self.places = places if used is None else np.searchsorted(used, places)
+        self._index = None
 
     def __call__(self, features):
-        """Inputs of shape (..., region_size + 1, rows).
+        """Inputs of shape (..., region_size + 1, n_places * rows), place by place.
 
         Parameters
         ----------
         features : Tensor of shape (n_features + 1, rows)
             From `features_major`.
         """
+        *leading, region_size, n_places = self.places.shape
         if self._index is None:  # made once, for all chunks of rows
-            unit = np.full((*self.columns.shape[:-1], 1), len(features) - 1)
-            index = np.concatenate([self.columns, unit], axis=-1)
+            unit = np.full((*leading, 1, n_places), len(features) - 1)
+            index = np.concatenate([self.places, unit], axis=-2)
             self._index = torch.tensor(index.reshape(-1), device=features.device)
         inputs = features.index_select(0, self._index)
-        *leading, region_size = self.columns.shape
-        return inputs.reshape(*leading, region_size + 1, features.shape[1])
+        return inputs.reshape(*leading, region_size + 1, n_places * features.shape[1])
 
 
-def input_columns(features, columns):
-    """Inputs `(..., region_size + 1, rows)` of branches, as `Gather` has them."""
-    return Gather(columns)(features)
+def input_columns(features, columns, window=ONE_PLACE):
+    """Inputs `(..., region_size + 1, n_places * rows)`, as `Gather` has them."""
+    return Gather(columns, window)(features)
+
+
+def branches_per_chunk(window):
+    """How many branches to work on at once."""
+    return BRANCHES_PER_CHUNK if window.n_places == 1 else WINDOWED_PER_CHUNK
 
 
 class LayerStack:
@@ -149,6 +165,10 @@ class LayerStack:
         layers = (*self.hidden_layers, self.readout)
         self._widest = max(layer[..., 0].numel() for layer in layers)
         self._memory, self._n_rows, self._places = None, 0, []
+
+    def chunks(self, n_rows, window=ONE_PLACE):
+        """Slices of the rows to work on at once, each being read at so many places."""
+        return row_chunks(n_rows, max(1, self.chunk_rows // window.n_places))
 
     @property
     def chunk_rows(self):
@@ -208,6 +228,24 @@ class LayerStack:
         out = self._places_of(inputs.shape[-1])[-1]
         return torch.bmm(self.readout, self.hidden(inputs), out=out)
 
+    def pooled(self, inputs, window):
+        """Outputs pooled over the places of a window.
+
+        The readout is linear: a mean is taken before it, which reads out once a window.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_inputs, region_size + 1, n_places * rows)
+        window : Window
+
+        Returns
+        -------
+        outputs : Tensor of shape (branches, n_outputs, rows)
+        """
+        if window.n_places == 1 or window.takes_max:
+            return window.pooled(self.outputs(inputs))
+        return torch.bmm(self.readout, window.pooled(self.hidden(inputs)))
+
     def lowered(self, threshold):
         """The same stack with outputs less by `threshold` (branches, n_outputs)."""
         lowered = copy(self)
@@ -252,12 +290,13 @@ class BankRunner:
     """
 
     def __init__(self, bank, device="cpu"):
-        self.n_outputs = bank.n_outputs
+        self.n_outputs, self.window = bank.n_outputs, bank.window
         self.chunks, scratch = [], Scratch()
-        for part in row_chunks(bank.n_branches, BRANCHES_PER_CHUNK):
+        for part in row_chunks(bank.n_branches, branches_per_chunk(bank.window)):
             stack = bank.take(part).stack(device, scratch)
             readout = stack.readout.transpose(0, 1).flatten(1)  # all are one product
-            self.chunks.append((Gather(bank.regions[part]), stack, readout))
+            inputs_of = Gather(bank.regions[part], bank.window)
+            self.chunks.append((inputs_of, stack, readout))
 
     @torch.inference_mode()
     def logits(self, features):
@@ -270,9 +309,13 @@ class BankRunner:
         """
         total = features.new_zeros((self.n_outputs, features.shape[1]))
         for inputs_of, stack, readout in self.chunks:
-            for rows in row_chunks(features.shape[1], stack.chunk_rows):
-                hidden = stack.hidden(inputs_of(features[:, rows]))
-                total[:, rows].addmm_(readout, hidden.flatten(0, 1))
+            for rows in stack.chunks(features.shape[1], self.window):
+                inputs = inputs_of(features[:, rows])
+                if self.window.takes_max:
+                    total[:, rows] += stack.pooled(inputs, self.window).sum(dim=0)
+                else:
+                    hidden = self.window.pooled(stack.hidden(inputs))
+                    total[:, rows].addmm_(readout, hidden.flatten(0, 1))
         return total
 
 

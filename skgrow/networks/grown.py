@@ -71,12 +71,13 @@ class GrownBranches:
         bank, uses = self.bank, self.uses
         limits = {
             "branch": bank.n_branches, "branch_class": bank.n_outputs,
-            "target": n_classes, "columns": n_columns,
+            "target": n_classes, "columns": n_columns - uses.window.reach,
         }  # fmt: skip
         maps = (uses.scale, uses.shift, uses.lower, uses.upper, uses.threshold)
         masks = (self.span, self.scale, self.bias)
         return (
             bank.fits()
+            and uses.window.fits()
             and uses.columns.shape[1] == bank.regions.shape[1]
             and len(self.span) == len(uses)
             and all((getattr(uses, name) < n).all() for name, n in limits.items())
@@ -89,10 +90,14 @@ class GrownBranches:
         """Multiply-adds to predict one row: trunks, outputs and masks.
 
         Branches that read the same through the same map share a trunk, and an output
-        where they differ in threshold or mask alone.
+        where they differ in threshold or mask alone. A trunk counts once for each place
+        of its window, and so does the readout where the maximum is taken behind it.
         """
         trunks, outputs = count_trunks(self.uses)
-        trunk = sum(w[0].size for w in self.bank.weights[:-1])
+        window = self.uses.window
+        if window.takes_max or self.uses.has_bound.any():
+            outputs *= window.n_places
+        trunk = window.n_places * sum(w[0].size for w in self.bank.weights[:-1])
         return trunks * trunk + outputs * self.bank.weights[-1].shape[1] + len(self)
 
     def take(self, index):
@@ -126,6 +131,11 @@ class GrownBranches:
             "threshold": uses.threshold.tolist(),
             **{name: getattr(self, name).tolist() for name in self._array_names()},
         }
+        window = uses.window
+        if window.n_places > 1:
+            n_uses = len(self)
+            arrays["n_places"] = [window.n_places] * n_uses
+            arrays["pooling"] = [window.pooling] * n_uses
         return [
             dict(zip(arrays, values, strict=True))
             for values in zip(*arrays.values(), strict=True)
@@ -311,7 +321,7 @@ class Network:
         lost = set(terms)
         base, grown = (
             np.array([tuple(sorted(set(r))) not in lost for r in regions.tolist()], bool)
-            for regions in (self.bank.regions, self.grown.uses.columns)
+            for regions in (self.bank.seen, self.grown.uses.seen)
         )
         curves = self.curves
         if curves is not None:
@@ -334,9 +344,12 @@ class Network:
         base, grown = (
             np.isin(regions, term).all(axis=1)
             & np.all([(regions == j).any(axis=1) for j in term], axis=0)
-            for regions in (self.bank.regions, self.grown.uses.columns)
+            for regions in (self.bank.seen, self.grown.uses.seen)
         )
         bank, grown = self.bank.take(base), self.grown.take(grown)
+        for part, window in ((bank.regions, bank.window), (grown, grown.uses.window)):
+            if len(part) and window.n_places > 1:
+                raise ValueError("a window of places is no term to be read alone.")
         bank = replace(bank, regions=np.searchsorted(term, bank.regions))
         columns = np.searchsorted(term, grown.uses.columns)
         grown = replace(grown, uses=replace(grown.uses, columns=columns))

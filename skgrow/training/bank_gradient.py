@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from skgrow.training.pooled_readout import MaxReadout, MeanReadout
 from skgrow.training.tensors import Workspace
 
 __all__ = ["TrainableBank"]
@@ -74,13 +75,18 @@ class TrainableBank:
         self._weights, self._biases, self._readout = _layers(self.parameters, shapes)
         self._grads = _layers(self.parameters.grad, shapes)
         self._workspace = Workspace(self.parameters)
+        self._pooled, window = None, bank.window
+        if window.n_places > 1:
+            kind = MaxReadout if window.takes_max else MeanReadout
+            self._pooled = kind(self._readout, n_replicas, bank.n_branches, window)
 
     def logits(self, inputs):
         """Summed outputs of each replica, a Tensor `(n_replicas, n_outputs, rows)`.
 
         Parameters
         ----------
-        inputs : Tensor of shape (branches, region_size, rows)
+        inputs : Tensor of shape (branches, region_size, n_places * rows)
+            Place by place.
         """
         self._inputs, self._hidden = inputs, []
         for i, (bias, weight) in enumerate(zip(self._biases, self._weights, strict=True)):
@@ -88,6 +94,8 @@ class TrainableBank:
             torch.baddbmm(bias, weight, inputs, out=out)
             inputs = out.relu_()  # (branches, width, rows)
             self._hidden.append(inputs)
+        if self._pooled is not None:
+            return self._pooled.logits(inputs)
         return torch.bmm(self._readout, self._by_replica(inputs))
 
     def backward(self, grad):
@@ -100,10 +108,14 @@ class TrainableBank:
             has kept for it is used up.
         """
         weight_grads, bias_grads, readout_grad = self._grads
-        last = self._by_replica(self._hidden[-1])
-        torch.bmm(grad, last.transpose(1, 2), out=readout_grad)
-        back = self._room("even", self._hidden[-1], grad.shape[2])
-        torch.bmm(self._readout.transpose(1, 2), grad, out=self._by_replica(back))
+        last = self._hidden[-1]
+        back = self._room("even", last, last.shape[2])
+        if self._pooled is not None:
+            self._pooled.backward(grad, readout_grad, back)
+        else:
+            out = self._by_replica(last).transpose(1, 2)
+            torch.bmm(grad, out, out=readout_grad)
+            torch.bmm(self._readout.transpose(1, 2), grad, out=self._by_replica(back))
         layers = [self._inputs, *self._hidden]
         for i in reversed(range(len(self._hidden))):
             # Hidden values are not negative: their sign is the derivative of relu.
@@ -112,7 +124,7 @@ class TrainableBank:
             torch.sum(back, dim=2, keepdim=True, out=bias_grads[i])
             if i:
                 name = "odd" if (len(self._hidden) - i) % 2 else "even"
-                before = self._room(name, layers[i], grad.shape[2])
+                before = self._room(name, layers[i], last.shape[2])
                 back = torch.bmm(self._weights[i].transpose(1, 2), back, out=before)
 
     def trained(self):

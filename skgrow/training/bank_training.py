@@ -128,7 +128,7 @@ def train_bank(bank, data, plan, *, validation=None, seed=0, device="cpu", repor
     """
     dtype = bank.dtype if data.n_replicas == 1 else np.dtype(np.float32)
     network = TrainableBank(bank, data.n_replicas, device, dtype)
-    inputs_of = _Inputs(bank.regions, device)
+    inputs_of = _Inputs(bank, device)
     same, whole = validation is data, data
     data = inputs_of.only_used(data)
     if validation is not None:
@@ -197,8 +197,9 @@ class _Inputs:
     whole rows.
     """
 
-    def __init__(self, regions, device):
-        self.shape, flat = regions.shape, regions.reshape(-1)
+    def __init__(self, bank, device):
+        flat = bank.window.seen(bank.regions).reshape(-1)
+        self.shape = bank.regions.shape
         _, first, number = np.unique(flat, return_index=True, return_inverse=True)
         order = np.argsort(first)
         self.used = flat[first[order]]
@@ -212,8 +213,8 @@ class _Inputs:
         return replace(data, X=np.take(data.X, self.used, axis=1))
 
     def __call__(self, X, batch):
-        """Inputs `(branches, region_size, rows)`; `batch` `(rows,)`, or `(n, rows)` with
-        rows of their own for each n-th of the branches.
+        """Inputs `(branches, region_size, n_places * rows)`, place by place; `batch`
+        `(rows,)`, or `(n, rows)` with rows of their own for each n-th of the branches.
         """
         if batch.dim() == 1 and self.in_order:
             return X.index_select(0, batch).T.reshape(*self.shape, -1)

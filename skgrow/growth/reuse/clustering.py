@@ -13,6 +13,7 @@ from sklearn import config_context
 from sklearn.cluster import MeanShift, estimate_bandwidth
 from sklearn.utils import check_random_state
 
+from skgrow.inputs.windows import ONE_PLACE
 from skgrow.runtime.parallel import run_jobs
 
 __all__ = ["MIN_SPREAD", "Clusters", "find_clusters"]
@@ -128,7 +129,8 @@ def find_clusters(
 def _outputs(bank, points, device):
     """Outputs of all branches at the same points, `(branches, points, classes)`."""
     same = np.tile(np.arange(points.shape[1]), (bank.n_branches, 1))
-    return replace(bank, regions=same).terms(points, device).transpose(1, 0, 2)
+    alone = replace(bank, regions=same, window=ONE_PLACE)
+    return alone.terms(points, device).transpose(1, 0, 2)
 
 
 def _cluster_branch(points, n_top, normalise, bandwidth_quantile, n_seeds, output, seed):

@@ -19,9 +19,10 @@ from sklearn.utils import gen_batches
 
 from skgrow.growth.reuse.clustering import MIN_SPREAD, Clusters
 from skgrow.growth.reuse.screening import Scorer, screen_folded
+from skgrow.inputs.windows import ONE_PLACE, Window
 from skgrow.networks.bank import BranchBank
 from skgrow.networks.branch_uses import Candidates
-from skgrow.networks.forward import input_columns
+from skgrow.networks.forward import Gather, input_columns
 from skgrow.runtime.parallel import run_jobs
 from skgrow.training.losses import Residual
 
@@ -46,6 +47,7 @@ def propose_matches(
     ranking="gain",
     capture_fraction=0.2,
     n_jobs=None,
+    window=ONE_PLACE,
 ):
     """Propose the most promising matched candidates of each growth region.
 
@@ -76,13 +78,17 @@ def propose_matches(
         Share of the rows that a centre captures; only used by "capture".
     n_jobs : int, default=None
         Workers over regions; the result does not depend on it.
+    window : Window, default=ONE_PLACE
+        The places that are read from each region: a region's rows are then those of all
+        its places, and one map serves them all.
 
     Returns
     -------
     candidates : Candidates
         Region by region, the best first. The target is the reference class, the gain
         holds the score of the ranking, the threshold is 0, and the input bound is the
-        bounding box of the prefix of (15).
+        bounding box of the prefix of (15). With a window there is no bound: the rows of
+        the prefix are single places, and an output is pooled over all of them.
 
     Raises
     ------
@@ -95,17 +101,15 @@ def propose_matches(
     source = _Source.prepare(bank, clusters, capture_fraction)
 
     def jobs():  # a worker gets the columns of its region
-        return zip(regions, input_columns(features, columns), strict=True)
+        for region, where in zip(regions, columns, strict=True):
+            used = np.unique(window.seen(where[None]))
+            yield region, where, used, input_columns(features, used)
 
-    shared = source, y, residual, n_proposals, ranking
+    shared = source, y, residual, n_proposals, ranking, window
     parts = run_jobs(_match_region, shared, jobs, n_jobs)
     if not parts:
         return Candidates.empty(bank.regions.shape[1], bank.dtype)
-    found = [
-        replace(part, columns=where[part.columns])
-        for part, where in zip(parts, columns, strict=True)
-    ]
-    return Candidates.concatenate(found)
+    return Candidates.concatenate(parts)
 
 
 def transfer(mean_b, spread_b, order_b, mean_r, spread_r, order_r):
@@ -195,15 +199,28 @@ def partial_average_distance(distance, y, reference, n_classes):
 
 @dataclass(frozen=True)
 class _Rows:
-    """The sample of labelled rows, see `propose_matches`."""
+    """The sample of labelled rows, see `propose_matches`.
+
+    `tensor` (n_used + 1, n_rows) are the columns `used`, `inputs` (n_places * n_rows,
+    region_size) what the region's columns are at each place, and `labels`
+    (n_places * n_rows,) the class numbers of those.
+    """
 
     tensor: torch.Tensor
     y: np.ndarray
     residual: Residual
+    columns: np.ndarray
+    used: np.ndarray
+    window: Window
 
     @cached_property
-    def features(self):
-        return self.tensor.cpu().numpy()
+    def inputs(self):
+        inputs = Gather(self.columns, self.window, self.used)(self.tensor)
+        return inputs[:-1].cpu().numpy().T
+
+    @cached_property
+    def labels(self):
+        return np.tile(self.y, self.window.n_places)
 
 
 @dataclass(frozen=True)
@@ -242,22 +259,25 @@ class _Source:
 class _View:
     """One region through the eyes of one reference class.
 
-    `table` holds the match with every branch class, without input bound; `normalised`
-    (n_rows, region_size) are all rows by (C.1).
+    `table` holds the match with every branch class, without input bound; `dim`
+    (n_matches, region_size) the dimensions of the region that they read; `normalised`
+    (n_places * n_rows, region_size) are all rows at all places by (C.1).
     """
 
     reference: int
     table: Candidates
+    dim: np.ndarray
     normalised: np.ndarray
 
 
-def _match_region(source, y, residual, n_proposals, ranking, region, inputs):
-    """The best `n_proposals` of one region, whose columns are `inputs`: one job."""
-    rows = _Rows(inputs, y, residual)
-    columns = np.arange(len(inputs) - 1)
+def _match_region(
+    source, y, residual, n_proposals, ranking, window, region, columns, used, features
+):
+    """The best `n_proposals` of one region, read from the columns `used`: one job."""
+    rows = _Rows(features, y, residual, columns, used, window)
     counts = np.bincount(rows.y)
     views = [
-        _view(source, rows, region, columns, reference)
+        _view(source, rows, region, reference)
         for reference in np.flatnonzero(counts >= 2)
     ]
     if not views:
@@ -271,16 +291,19 @@ def _match_region(source, y, residual, n_proposals, ranking, region, inputs):
         place = np.flatnonzero(which == i)
         place = place[np.argsort(owner[place])]
         found = views[i].table.take(owner[place])
-        lower, upper = _input_bound(source, rows, views[i], owner[place], found.columns)
         gain = score[i, owner[place]].astype(source.bank.dtype)
-        parts.append(replace(found, lower=lower, upper=upper, gain=gain))
+        found = replace(found, gain=gain)
+        if window.n_places == 1:
+            lower, upper = _input_bound(source, rows, views[i], owner[place])
+            found = replace(found, lower=lower, upper=upper)
+        parts.append(found)
         places.append(place)
     return Candidates.concatenate(parts).take(np.argsort(np.concatenate(places)))
 
 
-def _view(source, rows, region, columns, reference):
-    inputs = rows.features[columns].T  # (n_rows, region_size)
-    own = inputs[rows.y == reference]
+def _view(source, rows, region, reference):
+    inputs = rows.inputs
+    own = inputs[rows.labels == reference]
     mean, spread = own.mean(axis=0), np.ptp(own, axis=0)
     order = np.argsort(mean, kind="stable")
     stats = source.clusters
@@ -292,10 +315,11 @@ def _view(source, rows, region, columns, reference):
     branch, branch_class = np.divmod(np.arange(n_matches), source.bank.n_outputs)
     table = Candidates.plain(
         np.full(n_matches, region),
-        columns[dim].reshape(n_matches, -1),
+        rows.columns[dim].reshape(n_matches, -1),
         branch,
         branch_class,
         dtype,
+        rows.window,
     )
     table = replace(
         table,
@@ -303,7 +327,8 @@ def _view(source, rows, region, columns, reference):
         scale=scale.reshape(n_matches, -1).astype(dtype),
         shift=shift.reshape(n_matches, -1).astype(dtype),
     )
-    return _View(reference, table, _normalise(inputs, mean, spread, order))
+    dim = dim.reshape(n_matches, -1)
+    return _View(reference, table, dim, _normalise(inputs, mean, spread, order))
 
 
 def _normalise(x, mean, spread, order):
@@ -333,14 +358,14 @@ def _partial_average(source, rows, view, owners):
     distance = _nearest_centre(source, view, owners)
     reference = np.full(len(owners), view.reference)
     return partial_average_distance(
-        distance, rows.y, reference, rows.residual.gradient.shape[1]
+        distance, rows.labels, reference, rows.residual.gradient.shape[1]
     )
 
 
-def _input_bound(source, rows, view, owners, columns):
+def _input_bound(source, rows, view, owners):
     """Bounding box, in units of the input, of the prefix of (15) of each match."""
     _, inside = _partial_average(source, rows, view, owners)
-    inputs = rows.features[columns]  # (matches, region_size, n_rows)
+    inputs = rows.inputs.T[view.dim[owners]]  # (matches, region_size, n_rows)
     where = np.broadcast_to(inside[:, None, :], inputs.shape)
     lower = inputs.min(axis=2, where=where, initial=np.inf)
     upper = inputs.max(axis=2, where=where, initial=-np.inf)
@@ -354,10 +379,11 @@ def _rank_by_distance(source, rows, view):
 
 def _rank_by_capture(source, rows, view):
     """Row weights of condition (9) summed over the rows nearest to the best centre."""
-    n_nearest = max(1, round(source.capture_fraction * len(rows.y)))
+    n_nearest = max(1, round(source.capture_fraction * len(rows.labels)))
     search = NearestNeighbors(n_neighbors=n_nearest, algorithm="brute")
     search.fit(view.normalised)
     nearest = search.kneighbors(source.centres, return_distance=False)
+    nearest %= len(rows.y)  # the row of a place
     captured = rows.residual.gradient[nearest, view.reference].sum(
         axis=1
     )  # (n_clusters,)
@@ -366,10 +392,10 @@ def _rank_by_capture(source, rows, view):
 
 def _rank_by_gain(source, rows, view):
     """Newton gain of the branch itself, read through the match, for its best class."""
-    features = rows.tensor
+    features, used = rows.tensor, rows.used
     scorer = Scorer(rows.residual, features.device)
     score = [
-        screen_folded(source.bank, view.table.take(chunk), features, scorer)[0]
+        screen_folded(source.bank, view.table.take(chunk), features, scorer, used=used)[0]
         for chunk in gen_batches(len(view.table), MATCHES_PER_CHUNK)
     ]
     return np.concatenate(score).max(axis=1)

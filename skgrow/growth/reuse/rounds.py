@@ -16,6 +16,7 @@ from skgrow.growth.reuse.screening import (
     screen_plain,
     threshold_values,
 )
+from skgrow.inputs.windows import ONE_PLACE, Window
 from skgrow.networks.branch_uses import Candidates, outputs_of
 from skgrow.networks.forward import row_chunks
 from skgrow.networks.grown import GrownBranches
@@ -60,6 +61,8 @@ class GrowthPlan:
         Standard errors that a fall of the held-out loss must be more than to count.
     targets : ndarray of int64 or None
         Classes that may get branches; None for all.
+    window : Window
+        The places that are read from each region.
     """
 
     n_sources: int
@@ -80,6 +83,7 @@ class GrowthPlan:
     time_spent: float = 0.0
     vote: bool = False
     targets: np.ndarray | None = None
+    window: Window = ONE_PLACE
 
 
 @dataclass(frozen=True)
@@ -281,6 +285,7 @@ def _search(bank, now, selection, plan, rows, uses, random_state):
             screen_plain(
                 bank, features, now, regions, plan.regions[regions], plan.signs[way],
                 n_keep=KEPT_PER_REGION, vote=plan.vote, n_jobs=plan.n_jobs,
+                window=plan.window,
             )
         )  # fmt: skip
         n_looked_at += len(drawn) * bank.n_branches * bank.n_outputs
@@ -291,7 +296,7 @@ def _search(bank, now, selection, plan, rows, uses, random_state):
         matched = propose_matches(
             bank, plan.clusters, features[:, few], now.classes[few], now.take(few),
             some, plan.regions[some], n_proposals=MATCHES_PER_REGION,
-            n_jobs=plan.n_jobs,
+            n_jobs=plan.n_jobs, window=plan.window,
         )  # fmt: skip
         parts.append(
             screen_matched(

@@ -17,10 +17,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from skgrow.inputs.windows import ONE_PLACE
 from skgrow.networks.branch_uses import Candidates, FoldedBranches, trunk_chunks
 from skgrow.networks.forward import (
-    BRANCHES_PER_CHUNK,
     CHUNK_ROWS,
+    Gather,
+    branches_per_chunk,
     input_columns,
     own_tensor,
     row_chunks,
@@ -50,7 +52,7 @@ COLUMN_BLOCK = 16
 
 def screen_plain(
     bank, features, residual, regions, columns, signs=None, *, n_keep, vote=False,
-    n_jobs=None,
+    n_jobs=None, window=ONE_PLACE,
 ):  # fmt: skip
     """Every output of every branch on every given region, as it is or reversed.
 
@@ -73,6 +75,8 @@ def screen_plain(
         it is.
     n_jobs : int, default=None
         Workers over regions; the result does not depend on it.
+    window : Window, default=ONE_PLACE
+        The places that are read from each region, the outputs being pooled.
 
     Returns
     -------
@@ -84,11 +88,11 @@ def screen_plain(
 
     def jobs():  # a worker gets the columns of its regions, not all features
         for c in row_chunks(len(regions), REGIONS_PER_JOB):
-            inputs = input_columns(features, columns[c])
-            inputs[:, :-1] *= own_tensor(signs[c, :, None], features.device)
-            yield regions[c], columns[c], signs[c], inputs
+            used = np.unique(window.seen(columns[c]))
+            inputs = input_columns(features, used)
+            yield regions[c], columns[c], signs[c], used, inputs
 
-    shared = bank, residual, n_keep, vote
+    shared = bank, residual, n_keep, vote, window
     empty = Candidates.empty(bank.regions.shape[1], bank.dtype)
     return Candidates.concatenate(
         [empty, *run_jobs(_screen_regions, shared, jobs, n_jobs)]
@@ -118,9 +122,8 @@ def screen_matched(bank, features, residual, candidates, *, vote=False, n_jobs=N
     def jobs():  # matched candidates come from few regions, so from few columns
         for own in chunks:
             part = candidates.take(own)
-            used, place = np.unique(part.columns, return_inverse=True)
-            place = place.reshape(part.columns.shape)
-            yield replace(part, columns=place), input_columns(features, used)
+            used = np.unique(part.window.seen(part.columns))
+            yield part, used, input_columns(features, used)
 
     found = run_jobs(_screen_part, (bank, residual, vote), jobs, n_jobs)
     gain = np.zeros((len(candidates), residual.gradient.shape[1]), dtype=bank.dtype)
@@ -131,7 +134,7 @@ def screen_matched(bank, features, residual, candidates, *, vote=False, n_jobs=N
 
 
 @torch.inference_mode()
-def screen_folded(bank, candidates, features, scorer, vote=False):
+def screen_folded(bank, candidates, features, scorer, vote=False, used=None):
     """Gain of each candidate for every class, with its mean output as threshold.
 
     Parameters
@@ -145,14 +148,22 @@ def screen_folded(bank, candidates, features, scorer, vote=False):
         Of the same rows.
     vote : bool, default=False
         As for `screen_plain`.
+    used : ndarray of int64 of shape (n_used,), default=None
+        The columns that the features are, ascending; None for all.
 
     Returns
     -------
     gain : ndarray of shape (n_candidates, n_classes)
     threshold : ndarray of shape (n_candidates,)
     """
-    folded = FoldedBranches(bank, candidates, features.device)
-    threshold = _mean_inside(folded.outputs(features[:, :CHUNK_ROWS]))[:, None]
+    folded = FoldedBranches(bank, candidates, features.device, used=used)
+    first = features[:, :CHUNK_ROWS]
+    if candidates.window.n_places == 1:
+        first = folded.outputs(first)
+    else:  # places take the room of rows
+        parts = folded.chunks(first.shape[1])
+        first = torch.cat([folded.outputs(first[:, rows]) for rows in parts], dim=1)
+    threshold = _mean_inside(first)[:, None]
     values = (
         (rows, activation(folded.outputs(features[:, rows]).sub_(threshold), vote))
         for rows in folded.chunks(features.shape[1])
@@ -302,23 +313,24 @@ def _side_by_side(parts):
     return columns
 
 
-def _screen_part(bank, residual, vote, candidates, features):
+def _screen_part(bank, residual, vote, candidates, used, features):
     scorer = Scorer(residual, features.device)
-    return screen_folded(bank, candidates, features, scorer, vote)
+    return screen_folded(bank, candidates, features, scorer, vote, used)
 
 
 @torch.inference_mode()
-def _screen_regions(bank, residual, n_keep, vote, regions, columns, signs, all_inputs):
-    scorer = Scorer(residual, all_inputs.device)
+def _screen_regions(
+    bank, residual, n_keep, vote, window, regions, columns, signs, used, features
+):
+    scorer = Scorer(residual, features.device)
     stacks = [
-        bank.take(part).stack(all_inputs.device)
-        for part in row_chunks(bank.n_branches, BRANCHES_PER_CHUNK)
+        bank.take(part).stack(features.device)
+        for part in row_chunks(bank.n_branches, branches_per_chunk(window))
     ]
     parts = []
-    # inputs: (region_size + 1, n_rows)
-    readings = zip(regions, columns, signs, all_inputs, strict=True)
-    for region, where, sign, inputs in readings:
-        found = [_screen_stack(stack, inputs, scorer, vote) for stack in stacks]
+    for region, where, sign in zip(regions, columns, signs, strict=True):
+        reading = _Reading(where, sign, window, used, features)
+        found = [_screen_stack(stack, reading, scorer, vote) for stack in stacks]
         gain, threshold = (np.concatenate(part) for part in zip(*found, strict=True))
         output = np.argsort(-gain.max(axis=1), kind="stable")[:n_keep]
         branch, branch_class = np.divmod(output, bank.n_outputs)
@@ -328,21 +340,62 @@ def _screen_regions(bank, residual, n_keep, vote, regions, columns, signs, all_i
             branch,
             branch_class,
             bank.dtype,
+            window,
         )
         plain = replace(plain, scale=np.tile(sign, (len(output), 1)))
         parts.append(_fill(plain, gain[output], threshold[output]))
     return Candidates.concatenate(parts)
 
 
-def _screen_stack(stack, inputs, scorer, vote):
+class _Reading:
+    """One region, read in one way: the inputs that all branches share there.
+
+    Those of one place are kept; those of many are gathered when they are needed.
+    """
+
+    def __init__(self, columns, sign, window, used, features):
+        self.window, self.n_rows = window, features.shape[1]
+        self._gather = Gather(columns, window, used)
+        self._sign = own_tensor(sign[:, None], features.device)
+        self._features, self._inputs = features, None
+        if window.n_places == 1:
+            self._inputs = self._gathered(features)
+
+    def inputs(self, rows):
+        """Inputs `(region_size + 1, n_places * rows)`."""
+        if self._inputs is None:
+            return self._gathered(self._features[:, rows])
+        return self._inputs[:, rows]
+
+    def _gathered(self, features):
+        inputs = self._gather(features)
+        inputs[:-1] *= self._sign
+        return inputs
+
+
+def _screen_stack(stack, reading, scorer, vote):
     """Gains `(branches * K, n_classes)` on one region, and the thresholds."""
-    threshold = stack.outputs(inputs[:, :CHUNK_ROWS]).mean(dim=2)  # (branches, K)
+    window, n_first = reading.window, min(CHUNK_ROWS, reading.n_rows)
+    parts = [slice(0, n_first)]
+    if window.n_places > 1:  # places take the room of rows
+        parts = stack.chunks(n_first, window)
+    first = [stack.pooled(reading.inputs(_cut(rows, n_first)), window) for rows in parts]
+    first = first[0] if len(first) == 1 else torch.cat(first, dim=2)
+    threshold = first.mean(dim=2)  # (branches, K)
     lowered = stack.lowered(threshold)
     values = (
-        (rows, activation(lowered.outputs(inputs[:, rows]).flatten(0, 1), vote))
-        for rows in row_chunks(inputs.shape[1], stack.chunk_rows)
+        (rows, activation(_values(lowered, reading, rows), vote))
+        for rows in stack.chunks(reading.n_rows, window)
     )
     return scorer.gains(values), threshold.flatten().cpu().numpy()
+
+
+def _values(stack, reading, rows):
+    return stack.pooled(reading.inputs(rows), reading.window).flatten(0, 1)
+
+
+def _cut(rows, n_rows):
+    return slice(rows.start, min(rows.stop, n_rows))
 
 
 def _mean_inside(outputs):

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 
+from skgrow.inputs.windows import ONE_PLACE
 from skgrow.networks.bank import BranchBank
 from skgrow.networks.branch_uses import folded_layers
 
@@ -105,4 +106,5 @@ def _merged(banks, dtype):
         regions=np.concatenate([bank.regions for bank in banks]),
         weights=tuple(w.astype(dtype) for w in weights),
         biases=tuple(b.astype(dtype) for b in biases),
+        window=ONE_PLACE,  # where the source read them; votes have windows of their own
     )

@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss
 from skgrow import GrowingNAMClassifier, GrowthStoppedWarning, ImagePatches
 from skgrow.estimators import additive_steps
 from skgrow.growth.reuse import mask_state, rounds
+from skgrow.inputs.windows import Window
 from skgrow.networks.forward import features_major
 
 MATCHINGS = ["both", "clusters", "exhaustive"]
@@ -59,7 +60,7 @@ def arrays_of(thing):
             found.update({f"{name}[{i}]": array for i, array in enumerate(value)})
         elif isinstance(value, np.ndarray):
             found[name] = value
-        elif value is not None:
+        elif value is not None and not isinstance(value, (str, Window)):
             nested = arrays_of(value)
             found.update({f"{name}.{key}": array for key, array in nested.items()})
     return found
