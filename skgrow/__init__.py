@@ -17,7 +17,7 @@ from skgrow.exceptions import (
     UnseenCategoryWarning,
 )
 from skgrow.files.persistence import load, save
-from skgrow.inputs.regions import ImagePatches
+from skgrow.inputs.image_patches import ImagePatches
 
 __all__ = [
     "ElectionTransferClassifier",

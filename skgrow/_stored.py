@@ -20,7 +20,8 @@ from skgrow.growth.reuse.rounds import Progress
 from skgrow.growth.transfer.nominees import Nominees
 from skgrow.growth.transfer.vote_state import Counting
 from skgrow.inputs.encoder import InputEncoder
-from skgrow.inputs.regions import ImagePatches, Regions
+from skgrow.inputs.image_patches import ImagePatches
+from skgrow.inputs.regions import Regions
 from skgrow.inputs.scaling import PixelScaler, QuantileScaler
 from skgrow.inputs.tables import Table
 from skgrow.inputs.windows import Window

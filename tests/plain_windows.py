@@ -3,7 +3,7 @@
 import numpy as np
 from plain_growth import candidate_output
 
-from skgrow.inputs.regions import ImagePatches
+from skgrow.inputs.image_patches import ImagePatches
 from skgrow.networks.bank import BranchBank
 from skgrow.networks.branch_uses import Candidates
 

@@ -26,8 +26,9 @@ from sklearn.utils import gen_batches
 
 from skgrow import ImagePatches
 from skgrow.growth.reuse.clustering import find_clusters
+from skgrow.growth.reuse.gains import Scorer
 from skgrow.growth.reuse.matching import propose_matches
-from skgrow.growth.reuse.screening import Scorer, screen_folded
+from skgrow.growth.reuse.screening import screen_folded
 from skgrow.inputs.scaling import fit_scaler
 from skgrow.networks.bank import BranchBank
 from skgrow.networks.branch_uses import Candidates
@@ -126,7 +127,7 @@ def load(args):
 
 def train_base(X, y, setting):
     n_classes = int(y.max()) + 1
-    columns = setting.patches.columns(setting.patches.stride)
+    columns = setting.patches.base_columns
     state = np.random.RandomState(0)
     bank = BranchBank.random(columns, (9, 9, 9, 9), n_classes, state, X.dtype)
     offset = np.zeros((1, n_classes), dtype=X.dtype)

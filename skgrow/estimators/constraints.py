@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skgrow.inputs.regions import ImagePatches
+from skgrow.inputs.image_patches import ImagePatches
 
 __all__ = ["ADDITIVE", "DENSE", "ELECTION"]
 

@@ -14,8 +14,9 @@ from skgrow.exceptions import GrowthStoppedWarning
 from skgrow.files.checkpoint import Checkpoint, fitted_state
 from skgrow.growth.reuse.clustering import find_clusters
 from skgrow.growth.reuse.mask_state import Masking
+from skgrow.growth.reuse.plan import GrowthPlan, SearchSpace, Stopping
 from skgrow.growth.reuse.qualification import selection_too_small
-from skgrow.growth.reuse.rounds import GrowthPlan, Progress, grow_rounds, n_search_rows
+from skgrow.growth.reuse.rounds import Progress, grow_rounds, n_search_rows
 from skgrow.growth.reuse.selection_rows import SelectionSet
 from skgrow.growth.transfer.vote_state import Counting
 from skgrow.inputs.splits import CROSS_FIT_FOLDS, folds_of, stratified_split
@@ -245,24 +246,21 @@ def _with_clusters(params, state):
 
 
 def _plan(params, state, joining, rule, spent):
+    regions = state.regions
+    space = SearchSpace(
+        _n_sources(state), regions.growth, regions.signs, state.clusters,
+        params.matching, regions.growth_window,
+    )  # fmt: skip
+    stopping = Stopping(rule.n_rounds, params.tol, rule.n_errors, params.max_time, spent)
     return GrowthPlan(
-        n_sources=_n_sources(state),
-        regions=state.regions.growth,
-        signs=state.regions.signs,
-        window=state.regions.growth_window,
-        clusters=state.clusters,
-        matching=params.matching,
+        space,
+        stopping,
         round_size=params.round_size,
         delta=params.delta,
         search_regions=params.search_regions,
         search_rows=params.search_rows,
         n_verified=params.n_verified,
-        n_rounds_no_change=rule.n_rounds,
-        max_time=params.max_time,
-        tol=params.tol,
-        n_errors=rule.n_errors,
         n_jobs=params.n_jobs,
-        time_spent=spent,
         vote=joining.vote,
         targets=joining.targets,
     )

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skgrow.inputs.regions import ImagePatches
+from skgrow.inputs.image_patches import ImagePatches
 
 __all__ = ["RegionDisplay", "new_axes"]
 

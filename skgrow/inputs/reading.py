@@ -11,7 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from skgrow.inputs.checks import check_labels, check_weights
 from skgrow.inputs.frames import is_tabular, opened
-from skgrow.inputs.regions import ImagePatches
+from skgrow.inputs.image_patches import ImagePatches
 from skgrow.inputs.scaling import check_pixels
 from skgrow.inputs.tables import Table, plain_numbers
 from skgrow.runtime.threads import make_threads_safe

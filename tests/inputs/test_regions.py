@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from skgrow.inputs import regions as regions_module
-from skgrow.inputs.regions import ImagePatches, resolve_regions, transfer_regions
+from skgrow.inputs.image_patches import ImagePatches
+from skgrow.inputs.regions import resolve_regions, transfer_regions
 
 
 def resolve(regions, n_features, grow_regions=None, seed=0):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from skgrow.inputs.regions import ImagePatches, resolve_regions, transfer_regions
+from skgrow.inputs.image_patches import ImagePatches
+from skgrow.inputs.regions import resolve_regions, transfer_regions
 from skgrow.inputs.windows import ONE_PLACE, Window
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skgrow.inputs.regions import ImagePatches
+from skgrow.inputs.image_patches import ImagePatches
 from skgrow.networks.bank import BranchBank
 from skgrow.networks.forward import MOST_CHUNK_ROWS
 

@@ -18,7 +18,9 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import gen_batches
 
 from skgrow.growth.reuse.clustering import MIN_SPREAD, Clusters
-from skgrow.growth.reuse.screening import Scorer, screen_folded
+from skgrow.growth.reuse.gains import Scorer
+from skgrow.growth.reuse.input_maps import transfer
+from skgrow.growth.reuse.screening import screen_folded
 from skgrow.inputs.windows import ONE_PLACE, Window
 from skgrow.networks.bank import BranchBank
 from skgrow.networks.branch_uses import Candidates
@@ -26,7 +28,7 @@ from skgrow.networks.forward import Gather, input_columns
 from skgrow.runtime.parallel import run_jobs
 from skgrow.training.losses import Residual
 
-__all__ = ["RANKINGS", "partial_average_distance", "propose_matches", "transfer"]
+__all__ = ["RANKINGS", "partial_average_distance", "propose_matches"]
 
 N_STEPS = 20  # the prefix of (15) grows in steps of 5 % of the rows
 MIN_REFERENCE_SHARE = 0.3  # of the reference class that the prefix must hold
@@ -110,40 +112,6 @@ def propose_matches(
     if not parts:
         return Candidates.empty(bank.regions.shape[1], bank.dtype)
     return Candidates.concatenate(parts)
-
-
-def transfer(mean_b, spread_b, order_b, mean_r, spread_r, order_r):
-    """Map a region onto the inputs of a branch class, dimensions matched by rank.
-
-    Equating the normalised values of the dimensions of equal rank, (C.2), gives
-    `x_b = spread_b * (x_r - mean_r) / spread_r + mean_b`, (C.5), here written as
-    `x_b = scale * x_r[source] + shift`; folded into the first layer it is (C.7).
-
-    Parameters
-    ----------
-    mean_b, spread_b, order_b : ndarray of shape (..., region_size)
-        Mean, range and order of the dimensions of a branch class, (C.1).
-    mean_r, spread_r, order_r : ndarray of shape (..., region_size)
-        The same of a reference class on a region; leading axes are broadcast.
-
-    Returns
-    -------
-    source : ndarray of int64 of shape (..., region_size)
-        Dimension of the region that each dimension of the branch reads.
-    scale, shift : ndarray of shape (..., region_size)
-        Where either range is zero, the scale is 0 and the shift `mean_b`: a constant
-        column is not informative, and dividing by its range would give a weight of 1e10.
-    """
-    shape = np.broadcast_shapes(mean_b.shape, mean_r.shape)
-    rank = np.broadcast_to(np.argsort(order_b, axis=-1), shape)
-    source = np.take_along_axis(np.broadcast_to(order_r, shape), rank, axis=-1)
-    mean, spread = (
-        np.take_along_axis(np.broadcast_to(array, shape), source, axis=-1)
-        for array in (mean_r, spread_r)
-    )
-    varies = (spread > MIN_SPREAD) & (spread_b > MIN_SPREAD)
-    scale = np.where(varies, spread_b / np.where(varies, spread, 1), 0)
-    return source, scale, mean_b - scale * mean
 
 
 def partial_average_distance(distance, y, reference, n_classes):

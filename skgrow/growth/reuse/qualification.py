@@ -13,7 +13,8 @@ import torch
 from scipy.special import rel_entr
 from scipy.stats import norm
 
-from skgrow.growth.reuse.screening import activation, gain_and_step
+from skgrow.growth.reuse.gains import gain_and_step
+from skgrow.growth.reuse.screening import activation
 
 # The standard error that condition (9) is tested by means nothing on fewer.
 MIN_VERIFYING_ROWS = 30

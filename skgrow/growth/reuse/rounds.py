@@ -16,13 +16,12 @@ from skgrow.growth.reuse.screening import (
     screen_plain,
     threshold_values,
 )
-from skgrow.inputs.windows import ONE_PLACE, Window
 from skgrow.networks.branch_uses import Candidates, outputs_of
 from skgrow.networks.forward import row_chunks
 from skgrow.networks.grown import GrownBranches
 from skgrow.training.losses import is_clear_fall
 
-__all__ = ["GrowthPlan", "Progress", "grow_round", "grow_rounds", "n_search_rows"]
+__all__ = ["Progress", "grow_round", "grow_rounds", "n_search_rows"]
 
 KEPT_PER_REGION = 64  # plain candidates that go on from one region
 # A region's matched candidates take far longer to screen than its plain ones, and the
@@ -37,53 +36,6 @@ MAX_QUALIFIED = 2000
 # What is searched, screened and tested in: rows are few, and sampling noise dominates
 # rounding. What has passed is picked and tuned in the precision of the network.
 PRECISION = np.dtype(np.float32)
-
-
-@dataclass(frozen=True)
-class GrowthPlan:
-    """How to search: see the estimator's parameters of the same names.
-
-    Attributes
-    ----------
-    n_sources : int
-        Branches of the bank, the first ones, that are tried elsewhere.
-    regions : ndarray of int64 of shape (n_regions, region_size)
-        Columns of each region that growth may use.
-    signs : ndarray of shape (n_ways, region_size)
-        What these columns are multiplied by in each way to read a region.
-    clusters : Clusters or None
-        None when no matched candidates are wanted.
-    time_spent : float
-        Seconds of `max_time` that were spent before.
-    vote : bool
-        Whether branches vote (transfer to another task) or are tuned (the same task).
-    n_errors : float
-        Standard errors that a fall of the held-out loss must be more than to count.
-    targets : ndarray of int64 or None
-        Classes that may get branches; None for all.
-    window : Window
-        The places that are read from each region.
-    """
-
-    n_sources: int
-    regions: np.ndarray
-    signs: np.ndarray
-    clusters: object
-    matching: str
-    round_size: int
-    delta: float
-    search_regions: int
-    search_rows: int
-    n_verified: int
-    n_rounds_no_change: int
-    max_time: float | None
-    tol: float
-    n_errors: float
-    n_jobs: int | None
-    time_spent: float = 0.0
-    vote: bool = False
-    targets: np.ndarray | None = None
-    window: Window = ONE_PLACE
 
 
 @dataclass(frozen=True)
@@ -124,10 +76,10 @@ class Progress:
         """After one more round."""
         losses = standing.held_out_losses()
         falls, weight = self.best_losses - losses, standing.selection.held_out_weight
-        if is_clear_fall(falls, weight, plan.n_errors, plan.tol):
+        if is_clear_fall(falls, weight, plan.stopping.n_errors, plan.stopping.tol):
             return Progress(standing, standing.network, losses)
         n_stale = self.n_stale + 1
-        stopped = n_stale >= plan.n_rounds_no_change
+        stopped = n_stale >= plan.stopping.n_rounds
         return replace(self, standing=standing, n_stale=n_stale, stopped=stopped)
 
     def with_selection(self, selection):
@@ -160,7 +112,8 @@ def grow_rounds(progress, selection, plan, *, wanted, seed, first_round):
     reason : str or None
         Why this is the last round although branches are missing.
     """
-    start, round_number = perf_counter() - plan.time_spent, first_round
+    max_time, round_number = plan.stopping.max_time, first_round
+    start = perf_counter() - plan.stopping.time_spent
     late = False
     while len(progress.network.grown) < wanted and not (progress.stopped or late):
         standing, record = grow_round(
@@ -173,21 +126,21 @@ def grow_rounds(progress, selection, plan, *, wanted, seed, first_round):
         )
         progress = progress.after(standing, plan)
         round_number += 1
-        late = plan.max_time is not None and perf_counter() - start > plan.max_time
+        late = max_time is not None and perf_counter() - start > max_time
         reason = None
         if progress.stopped:
             reason = _why_stopped(record, plan)
         elif late:
-            reason = f"max_time={plan.max_time} seconds have passed"
+            reason = f"max_time={max_time} seconds have passed"
         yield progress, {**record, "n_branches": len(progress.network.grown)}, reason
 
 
 def _why_stopped(record, plan):
     if not record["n_qualified"]:
         return "no candidate qualifies any more"
-    n_rounds = plan.n_rounds_no_change
+    n_rounds = plan.stopping.n_rounds
     rounds = "a round" if n_rounds == 1 else f"{n_rounds} rounds"
-    clearly = " beyond its standard error" if plan.n_errors else ""
+    clearly = " beyond its standard error" if plan.stopping.n_errors else ""
     return (
         f"the held-out loss has not fallen{clearly} for {rounds}, and the network of the "
         "best round was kept"
@@ -221,7 +174,7 @@ def grow_round(standing, selection, plan, *, n_picks, round_number, random_state
     grown, logits = standing.network.grown, standing.logits
     bank = grown.bank.astype(PRECISION)
     now = selection.residual(logits, search).astype(PRECISION)
-    sources = bank.take(slice(plan.n_sources))
+    sources = bank.take(slice(plan.space.n_sources))
     uses = grown.uses.astype(PRECISION)
     screened, n_screened = _search(
         sources, now, selection, plan, search, uses, random_state
@@ -275,28 +228,29 @@ def _search(bank, now, selection, plan, rows, uses, random_state):
     Among them are all outputs of the trunks that `uses` evaluate already: to use one
     more of those costs next to nothing when predicting.
     """
-    n_readings = len(plan.regions) * len(plan.signs)
+    space = plan.space
+    n_readings = len(space.regions) * len(space.signs)
     drawn = np.sort(random_state.permutation(n_readings)[: plan.search_regions])
-    regions, way = np.divmod(drawn, len(plan.signs))
+    regions, way = np.divmod(drawn, len(space.signs))
     features = _features(selection, rows)
     parts, n_looked_at = [], 0
-    if plan.matching != "clusters":
+    if space.matching != "clusters":
         parts.append(
             screen_plain(
-                bank, features, now, regions, plan.regions[regions], plan.signs[way],
+                bank, features, now, regions, space.regions[regions], space.signs[way],
                 n_keep=KEPT_PER_REGION, vote=plan.vote, n_jobs=plan.n_jobs,
-                window=plan.window,
+                window=space.window,
             )
         )  # fmt: skip
         n_looked_at += len(drawn) * bank.n_branches * bank.n_outputs
-    if plan.matching != "exhaustive":
+    if space.matching != "exhaustive":
         few = np.arange(0, len(rows), -(-len(rows) // MATCHING_ROWS))
         some = np.unique(regions)
-        some = some[:: -(-len(some) // MATCHED_REGIONS[plan.matching])]
+        some = some[:: -(-len(some) // MATCHED_REGIONS[space.matching])]
         matched = propose_matches(
-            bank, plan.clusters, features[:, few], now.classes[few], now.take(few),
-            some, plan.regions[some], n_proposals=MATCHES_PER_REGION,
-            n_jobs=plan.n_jobs, window=plan.window,
+            bank, space.clusters, features[:, few], now.classes[few], now.take(few),
+            some, space.regions[some], n_proposals=MATCHES_PER_REGION,
+            n_jobs=plan.n_jobs, window=space.window,
         )  # fmt: skip
         parts.append(
             screen_matched(
@@ -305,7 +259,7 @@ def _search(bank, now, selection, plan, rows, uses, random_state):
         )
         n_looked_at += len(matched)
     # Votes are cheap beside their search; "clusters" is for the paper's candidates alone.
-    if len(uses) and not plan.vote and plan.matching != "clusters":
+    if len(uses) and not plan.vote and space.matching != "clusters":
         present = outputs_of(uses, bank.n_outputs)
         parts.append(
             screen_matched(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skgrow.growth.reuse.screening import gain_and_step
+from skgrow.growth.reuse.gains import gain_and_step
 from skgrow.training.losses import CROSS_ENTROPY
 
 __all__ = ["DAMPING", "Ballot", "select_stagewise", "select_votes", "vote_gains"]

@@ -9,11 +9,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skgrow.growth.reuse import matching
 from skgrow.growth.reuse.clustering import find_clusters
+from skgrow.growth.reuse.input_maps import transfer
 from skgrow.growth.reuse.matching import (
     RANKINGS,
     partial_average_distance,
     propose_matches,
-    transfer,
 )
 from skgrow.inputs.windows import ONE_PLACE
 from skgrow.networks.bank import BranchBank

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from skgrow.growth.reuse.plan import Stopping
 from skgrow.growth.reuse.rounds import Progress
 
 
@@ -20,9 +21,8 @@ class Standing:
 
 
 def plan(**parameters):
-    return SimpleNamespace(
-        **{"tol": 1e-4, "n_errors": 1.0, "n_rounds_no_change": 2, **parameters}
-    )
+    settings = {"tol": 1e-4, "n_errors": 1.0, "n_rounds": 2, "max_time": None}
+    return SimpleNamespace(stopping=Stopping(**{**settings, **parameters}))
 
 
 BASE = Standing([1.0, 1.0, 1.0, 1.0])

@@ -16,11 +16,9 @@ from plain_growth import (
     random_rows,
 )
 
+from skgrow.growth.reuse.gains import MIN_SUPPORT, gain_and_step, newton_gain
 from skgrow.growth.reuse.screening import (
-    MIN_SUPPORT,
     candidate_outputs,
-    gain_and_step,
-    newton_gain,
     screen_matched,
     screen_plain,
     threshold_values,

@@ -17,9 +17,10 @@ from plain_windows import (
 )
 
 from skgrow.growth.reuse.clustering import find_clusters
-from skgrow.growth.reuse.matching import RANKINGS, propose_matches, transfer
+from skgrow.growth.reuse.gains import MIN_SUPPORT
+from skgrow.growth.reuse.input_maps import transfer
+from skgrow.growth.reuse.matching import RANKINGS, propose_matches
 from skgrow.growth.reuse.screening import (
-    MIN_SUPPORT,
     candidate_outputs,
     screen_matched,
     screen_plain,
