@@ -31,7 +31,9 @@ from skgrow.networks.branch_uses import Candidates
 from skgrow.networks.curves import Curves
 from skgrow.networks.grown import GrownBranches, Network
 from skgrow.networks.perceptron import Perceptron
+from skgrow.networks.readout import Readout
 from skgrow.networks.surfaces import Surfaces
+from skgrow.networks.value_sums import ValueSums
 from skgrow.networks.votes import Electorate, Tally
 from skgrow.training.targets import ClassTarget, NumberTarget
 
@@ -43,8 +45,9 @@ ESTIMATORS = (
 )  # fmt: skip
 PARTS = (
     BranchBank, Candidates, Clusters, Curves, Electorate, GrownBranches, ImagePatches,
-    Layer, Network, Parallel, Perceptron, PixelScaler, QuantileScaler, Regions, Surfaces,
-    Table, Tally, Window, At, *HOW.values(), *WHEN.values(), *WHERE.values(),
+    Layer, Network, Parallel, Perceptron, PixelScaler, QuantileScaler, Readout, Regions,
+    Surfaces, Table, Tally, ValueSums, Window, At, *HOW.values(), *WHEN.values(),
+    *WHERE.values(),
 )  # fmt: skip
 # Of a growth that is under way, which checkpoints hold and models do not.
 UNDER_WAY = (Counting, Masking, Nominees, Progress)

@@ -83,6 +83,7 @@ ELECTION = {
     ],
     "n_branches": [Interval(Integral, 0, None, closed="left")],
     "use_grown": ["boolean"],
+    "votes": [StrOptions({"equal", "fitted", "auto"})],
     "standardise": [StrOptions({"pooled", "class", "vote"})],
     "new_classes": [StrOptions({"error", "add"})],
     "matching": [StrOptions({"both", "clusters", "exhaustive"})],

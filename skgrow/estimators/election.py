@@ -16,6 +16,7 @@ from skgrow.estimators.election_steps import (
     stopping_rule,
 )
 from skgrow.estimators.fitted import FittedMixin
+from skgrow.estimators.readout_steps import check_checkpoint, check_votes, read_out
 from skgrow.estimators.reuse_steps import check_large_enough, with_unfinished
 from skgrow.inputs.checks import (
     check_classes,
@@ -25,6 +26,7 @@ from skgrow.inputs.checks import (
 )
 from skgrow.inputs.labelled_rows import labelled_rows
 from skgrow.inputs.reading import read, read_first
+from skgrow.networks.readout import Readout
 from skgrow.runtime.surroundings import changes
 from skgrow.training.targets import ClassTarget
 
@@ -161,6 +163,7 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         *,
         n_branches=1000,
         use_grown=False,
+        votes="equal",
         standardise="pooled",
         new_classes="error",
         matching="exhaustive",
@@ -183,6 +186,7 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         self.regions = regions
         self.n_branches = n_branches
         self.use_grown = use_grown
+        self.votes = votes
         self.standardise = standardise
         self.new_classes = new_classes
         self.matching = matching
@@ -293,12 +297,13 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
             self._state = begin(self, table, target, rows)
             self._state = first_election(self, self._state, rows)
             return self
+        check_votes(self, self._state)
         check_classes(classes, self.classes_)
         X, y = read(self, self._state.inputs, X, y)
         self._state, added = admit(self._state, y, self.new_classes)
         target = self._state.target
         rows = labelled_rows(target, X, y, sample_weight, self.class_weight)
-        if len(added):
+        if len(added) and not isinstance(self._state.network, Readout):
             check_large_enough(self, target, rows.y, stopping_rule(self), "X")
             share = self.n_branches_ / (target.n_outputs - len(added))
             n_branches = round(share) * len(added)
@@ -348,12 +353,17 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         self._validate_params()
         check_device(self.device)
         n_branches = check_n_branches(n_branches)
+        check_votes(self, self._state)
+        reads_out = isinstance(self._state.network, Readout)
+        check_checkpoint(checkpoint, reads_out)
         state, added = self._state, ()
         X, y = read(self, state.inputs, X_sel, y_sel)
         if n_branches:
             state, added = admit(state, y, self.new_classes)
         rows = labelled_rows(state.target, X, y, sample_weight, self.class_weight)
-        if n_branches:
+        if n_branches and reads_out:
+            self._state = read_out(self, state, rows, n_branches)
+        elif n_branches:
             check_large_enough(self, state.target, rows.y, stopping_rule(self), "X_sel")
             self._state = state
             self._state = elect(self, state, rows, n_branches, added, checkpoint)

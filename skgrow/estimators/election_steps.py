@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skgrow.estimators.readout_steps import add_rows, fitted_votes, read_out
 from skgrow.estimators.reuse_steps import (
     StoppingRule,
     Votes,
@@ -23,6 +24,7 @@ from skgrow.growth.transfer.temperature import fit_temperature
 from skgrow.inputs.checks import check_device
 from skgrow.inputs.encoder import InputEncoder
 from skgrow.inputs.regions import transfer_regions
+from skgrow.networks.readout import Readout
 from skgrow.networks.votes import Electorate, Tally
 from skgrow.training.targets import ClassTarget
 
@@ -50,7 +52,10 @@ def begin(params, table, target, rows):
     regions = transfer_regions(params.regions, region_size, rows.X.shape[1], random_state)
     inputs = InputEncoder.fit(table, rows, regions.shared_scale)
     shares = np.bincount(rows.y, weights=rows.weight, minlength=target.n_outputs)
-    network = Electorate.empty(bank, shares, params.standardise)
+    if fitted_votes(params, rows, target):
+        network = Readout.empty(bank, shares)
+    else:
+        network = Electorate.empty(bank, shares, params.standardise)
     named = np.arange(bank.n_outputs)
     return FittedState(inputs, target, seed, network, regions, source_classes=named)
 
@@ -59,6 +64,8 @@ def first_election(params, state, rows):
     """The state after `n_branches` were elected, where rows are enough to test any."""
     if not params.n_branches:
         return state
+    if isinstance(state.network, Readout):
+        return read_out(params, state, rows, params.n_branches)
     problem = too_small(params, state.target, rows.y, stopping_rule(params))
     if problem is None:
         return elect(params, state, rows, params.n_branches, ())
@@ -109,6 +116,8 @@ def elect(params, state, rows, n_branches, added, checkpoint=None):
 def count(params, state, rows):
     """Add rows to the statistics of the votes."""
     network = state.network
+    if isinstance(network, Readout):
+        return add_rows(params, state, rows)
     sums = network.class_sums(rows.X, state.inputs.scaler, params.device)
     tally = network.tally + Tally.of(sums, rows.y, rows.weight)
     return replace(state, network=replace(network, tally=tally))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from skgrow.networks.readout import Readout
 from skgrow.runtime.surroundings import reads
 
 __all__ = [
@@ -73,10 +74,13 @@ def grown_branches_(self):
     A list of dicts: region (columns in the order the branch reads them), branch,
     branch_class, target_class, threshold, span, scale, bias, precision, recall and
     bound (Hoeffding's lower bound of the precision). On another task, branch_class
-    is the number of the source's output.
+    is the number of the source's output. With fitted votes: region, branch, branch_class,
+    and weights (by class, in units of score; target_class is that of the largest).
     """
     state = self._fitted()
-    return state.network.grown.records(
+    network = state.network
+    uses = network if isinstance(network, Readout) else network.grown
+    return uses.records(
         state.target.output_names,
         getattr(self, "feature_names_in_", None),
         state.source_classes,

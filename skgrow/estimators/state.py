@@ -11,6 +11,7 @@ from skgrow.inputs.encoder import InputEncoder
 from skgrow.inputs.regions import Regions
 from skgrow.networks.grown import Network
 from skgrow.networks.perceptron import Perceptron
+from skgrow.networks.readout import Readout
 from skgrow.networks.votes import Electorate
 from skgrow.training.targets import ClassTarget, NumberTarget
 
@@ -64,7 +65,7 @@ class FittedState:
     target : ClassTarget or NumberTarget
     seed : int
         Drawn once in `fit`; all later draws follow from it.
-    network : Network, Electorate or Perceptron
+    network : Network, Electorate, Readout or Perceptron
     regions : Regions or None
         What branches read, and what growth may use; None of a dense network.
     n_replicas : int
@@ -81,7 +82,7 @@ class FittedState:
     inputs: InputEncoder
     target: ClassTarget | NumberTarget
     seed: int
-    network: Network | Electorate | Perceptron
+    network: Network | Electorate | Readout | Perceptron
     regions: Regions | None = None
     n_replicas: int = 1
     clusters: Clusters | None = None

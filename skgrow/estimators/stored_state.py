@@ -10,6 +10,7 @@ from skgrow.exceptions import ModelFileError
 from skgrow.inputs.encoder import InputEncoder
 from skgrow.networks.grown import Network
 from skgrow.networks.perceptron import Perceptron
+from skgrow.networks.readout import Readout
 from skgrow.networks.votes import Electorate
 from skgrow.training.targets import ClassTarget, NumberTarget
 
@@ -24,7 +25,7 @@ KINDS = {
     "GrowingNAMClassifier": (Network, None, CURVES | {"classes_", "_regions"}),
     "GrowingNAMRegressor": (Network, 2, CURVES | {"_target", "_regions"}),
     "ElectionTransferClassifier": (
-        Electorate,
+        (Electorate, Readout),
         None,
         {"classes_", "_regions", "_source_classes"},
     ),

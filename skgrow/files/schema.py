@@ -163,6 +163,14 @@ FIELDS = {
         "start": Maybe(_index(None)),
         "positions": Maybe(_real(None)),
     },
+    "Readout": {
+        "grown": BRANCHES,
+        "weights": _real("uses", "classes"),
+        "intercept": _real("classes"),
+        "temperature": Number(above=0),
+        "error": Number(above=0),
+        "sums": Record(("ValueSums",)),
+    },
     "Regions": {
         "base": _index(None, "size"),
         "growth": _index(None, "size"),
@@ -189,6 +197,14 @@ FIELDS = {
         "total": _real("classes", least=0),
         "square": _real("classes", least=0),
     },
+    "ValueSums": {
+        "n_rows": Number(least=0),
+        "class_weight": Array(("float64",), ("classes",), least=0),
+        "class_total": Array(("float64",), ("classes", "uses")),
+        "root": Array(("float64",), ("rows", "uses")),
+        "root_weight": Array(("float64",), ("rows",), least=0),
+        "products": Array(("float64",), (None, None)),
+    },
     "Window": {"offsets": _index(None), "pooling": Choice(("mean", "max"))},
 }
 # Fitted state of the estimators.
@@ -200,7 +216,7 @@ FITTED = {
     "loss_curve_": Each(Instance(Real), list),
     "validation_curve_": Each(Instance(Real), list),
     "n_iter_": Whole(),
-    "_network": Record(("Network", "Electorate", "Perceptron")),
+    "_network": Record(("Network", "Electorate", "Readout", "Perceptron")),
     "_scaler": Record(("PixelScaler", "QuantileScaler")),
     "_regions": Record(("Regions",)),
     "_seed": Whole(),

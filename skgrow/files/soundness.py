@@ -14,6 +14,7 @@ from skgrow.growth.transfer.vote_state import Counting
 from skgrow.inputs.scaling import PixelScaler
 from skgrow.networks.forward import BRANCHES_PER_CHUNK
 from skgrow.networks.perceptron import Perceptron
+from skgrow.networks.readout import Readout
 from skgrow.networks.votes import Electorate
 
 __all__ = ["check_model", "check_progress"]
@@ -173,6 +174,8 @@ def _affordable(network, n_outputs, budget):
     n_numbers = sum(part[:1].size for part in (*bank.weights, *bank.biases))
     use_bytes = 4 * bank.dtype.itemsize * (n_numbers + 2 * n_outputs)
     n_uses = min(max(budget.left // use_bytes, 1), BRANCHES_PER_CHUNK)
+    if isinstance(network, Readout):
+        return network.take(slice(n_uses))
     return replace(network, grown=network.grown.take(slice(n_uses)))
 
 

@@ -1,0 +1,210 @@
+"""A ridge regression on indicators of classes, in closed form.
+
+With values `z` of uses, brought to mean 0 and deviation 1 on the weighted rows, and
+indicators `y` less the shares of the classes, the weights are the solution `B` of
+
+    minimise  sum_i w_i |y_i - B.T z_i|^2 + s W |B|^2,        W = sum_i w_i,
+
+which is convex. One eigendecomposition serves every strength `s`: of the products of
+values (primal), or of the products of rows (dual) where rows are fewer. Leaving row `i`
+out changes its error from `e_i` to `e_i / (1 - h_i)`, `h_i` being its leverage (Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 7.10
+and 7.52). Generalised cross-validation (7.52) has the mean leverage in its place, and
+needs the sums alone.
+
+scikit-learn's `RidgeCV` finds the same weights and left-out errors, but of all rows in
+memory at once in float64, and neither from sums to which more rows can be added, nor with
+left-out predictions for every strength of rows apart from those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.optimize import brentq
+from scipy.special import softmax
+
+__all__ = ["STRENGTHS", "Spectrum", "best_left_out", "best_of_sums", "temperature_of"]
+
+# Strengths that are tried, in units of the sum of eigenvalues.
+STRENGTHS = np.logspace(-8, 1, 37)
+LEAST_REST = 1e-10  # of 1 less a leverage, below which rounding decides
+MAX_LOG_TEMPERATURE = 6.0  # as of votes
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The problem in the coordinates in which every strength is a division.
+
+    Attributes
+    ----------
+    n_rows : float
+        Copies of rows, as of `ValueSums`.
+    weight : float
+        Of all rows.
+    share : ndarray of shape (n_classes,)
+    mean, deviation : ndarray of shape (n_uses,)
+        Of the values; infinite deviations leave constant uses out.
+    eigenvalues : ndarray of shape (rank,)
+    basis : ndarray of shape (n_uses, rank)
+        Eigenvectors of the products of standardised values.
+    moments : ndarray of shape (rank, n_classes)
+        Products of values and indicators, in the basis.
+    """
+
+    n_rows: float
+    weight: float
+    share: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    eigenvalues: np.ndarray
+    basis: np.ndarray
+    moments: np.ndarray
+
+    @classmethod
+    def of(cls, sums):
+        """The problem of `ValueSums`."""
+        mean, share, weight = sums.mean, sums.share, sums.weight
+        variance = sums.mean_square - mean**2
+        constant = variance <= 1e-9 * np.maximum(mean**2, 1e-12)
+        deviation = np.where(constant, np.inf, np.sqrt(np.where(constant, 1, variance)))
+        if sums.products.size:
+            eigenvalues, basis = _primal(sums, mean, deviation)
+        else:
+            eigenvalues, basis = _dual(sums, mean, deviation)
+        by_class = sums.class_total - sums.class_weight[:, None] * mean
+        moments = basis.T @ (by_class / deviation).T
+        return cls(
+            sums.n_rows, weight, share, mean, deviation, eigenvalues, basis, moments
+        )
+
+    @property
+    def strengths(self):
+        """Strengths to try, times the weight of the rows."""
+        total = self.eigenvalues.sum()
+        return STRENGTHS * (total if total > 0 else 1.0)
+
+    def projected(self, values):
+        """Values `(n_rows, n_uses)` in the coordinates, `(n_rows, rank)`."""
+        return (values - self.mean) / self.deviation @ self.basis
+
+    def solution(self, strength):
+        """Weights `(n_uses, n_classes)` of values as they are, and the intercepts."""
+        shrunk = self.moments / (self.eigenvalues + strength)[:, None]
+        weights = self.basis @ shrunk / self.deviation[:, None]
+        return weights, -self.mean @ weights
+
+    def scores(self, projected, strength):
+        """Scores `(n_rows, n_classes)` of projected rows, less shares of the classes."""
+        return projected @ (self.moments / (self.eigenvalues + strength)[:, None])
+
+    def left_out(self, projected, y, sample_weight, one, strength):
+        """Scores of rows, each by the fit that it has no part in.
+
+        Parameters
+        ----------
+        projected : ndarray of shape (n_rows, rank)
+            Rows among those of the sums.
+        y : ndarray of int64 of shape (n_rows,)
+        sample_weight : ndarray of shape (n_rows,)
+        one : ndarray of shape (n_rows,)
+            Weight that is left out of each row: all of it, or that of one of its copies.
+        strength : float
+
+        Returns
+        -------
+        scores : ndarray of shape (n_rows, n_classes)
+            Less the shares of the classes, which the row has a part in.
+        error : float
+            Mean squared error, the classes summed.
+        """
+        shrunk = 1 / (self.eigenvalues + strength)
+        target = np.eye(len(self.share))[y] - self.share
+        error = target - self.scores(projected, strength)
+        leverage = one * (1 / self.weight + projected**2 @ shrunk)
+        error /= np.maximum(1 - leverage, LEAST_REST)[:, None]
+        square = np.average((error**2).sum(axis=1), weights=sample_weight)
+        return target - error, float(square)
+
+    def generalised_error(self, strength):
+        """Mean squared error by generalised cross-validation, the classes summed."""
+        shrunk = self.eigenvalues / (self.eigenvalues + strength)
+        explained = self.moments**2 / np.maximum(self.eigenvalues, 1e-300)[:, None]
+        total = (self.share * (1 - self.share)).sum()
+        rest = total - (shrunk * (2 - shrunk) @ explained).sum() / self.weight
+        free = 1 - (1 + shrunk.sum()) / self.n_rows
+        return float(max(rest, 0) / max(free, LEAST_REST) ** 2)
+
+
+def best_left_out(spectrum, projected, y, sample_weight, one):
+    """The strength of lowest left-out error, and the left-out scores of the rows.
+
+    See `Spectrum.left_out`.
+
+    Returns
+    -------
+    strength : float
+    scores : ndarray of shape (n_rows, n_classes)
+    """
+    best = None
+    for strength in spectrum.strengths[::-1]:  # of equal ones, the strongest
+        scores, error = spectrum.left_out(projected, y, sample_weight, one, strength)
+        if best is None or error < best[0]:
+            best = error, float(strength), scores
+    return best[1:]
+
+
+def best_of_sums(spectrum):
+    """The strength of lowest generalised cross-validation error."""
+    strengths = spectrum.strengths[::-1]
+    errors = [spectrum.generalised_error(strength) for strength in strengths]
+    return float(strengths[int(np.argmin(errors))])
+
+
+def temperature_of(scores, y, sample_weight, log_share):
+    """What scores are multiplied by for the lowest cross-entropy of given rows.
+
+    The loss is convex in it: the root of its slope is found, to the last digits.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_rows, n_classes)
+        Of rows that had no part in them.
+    y : ndarray of int64 of shape (n_rows,)
+    sample_weight : ndarray of shape (n_rows,)
+    log_share : ndarray of shape (n_classes,)
+
+    Returns
+    -------
+    temperature : float
+    """
+    own = scores[np.arange(len(y)), y]
+
+    def slope(log_temperature):
+        proba = softmax(np.exp(log_temperature) * scores + log_share, axis=1)
+        expected = (proba * scores).sum(axis=1)
+        return float(np.average(expected - own, weights=sample_weight))
+
+    if slope(-MAX_LOG_TEMPERATURE) >= 0:  # the scores are no better than chance
+        return float(np.exp(-MAX_LOG_TEMPERATURE))
+    if slope(MAX_LOG_TEMPERATURE) <= 0:
+        return float(np.exp(MAX_LOG_TEMPERATURE))
+    found = brentq(slope, -MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE, xtol=1e-13)
+    return float(np.exp(found))
+
+
+def _primal(sums, mean, deviation):
+    products = sums.products - sums.weight * np.outer(mean, mean)
+    products /= deviation
+    products /= deviation[:, None]
+    eigenvalues, basis = eigh(products, overwrite_a=True, driver="evd")
+    return np.maximum(eigenvalues, 0), basis
+
+
+def _dual(sums, mean, deviation):
+    centred = (sums.root - sums.root_weight[:, None] * mean) / deviation
+    eigenvalues, rows = eigh(centred @ centred.T, overwrite_a=True, driver="evd")
+    kept = eigenvalues > 1e-10 * max(eigenvalues.max(initial=0), 1e-300)
+    eigenvalues = eigenvalues[kept]
+    return eigenvalues, centred.T @ (rows[:, kept] / np.sqrt(eigenvalues))
