@@ -34,7 +34,7 @@ __all__ = ["ElectionTransferClassifier"]
 
 
 class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
-    """Branches trained on one task vote on another, with nothing trained.
+    """Branches trained on one task vote on another, and are not trained again.
 
     The branches of a fitted network are tried on the columns of a new task. One that
     answers high on a class more often than by chance gets a vote for it wherever its
@@ -42,13 +42,19 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     number of votes wins, formula (17). One number is fitted: the temperature that turns
     scores into probabilities.
 
+    With `votes="fitted"`, uses of branches are drawn instead, without a look at labels,
+    and their outputs are taken as they are. The weights of these outputs for each class
+    come from one convex problem in closed form, a ridge regression on indicators of the
+    classes; its strength and the temperature come from predictions for rows that are left
+    out, one by one. A few rows of each class are enough.
+
     ===============  ============================  ==========================
-    verb             elected branches              statistics of the votes
+    verb             elected or drawn branches     statistics or weights
     ===============  ============================  ==========================
-    `fit`            elected from scratch          taken on all rows
-    `partial_fit`    as they are (elected at the   rows are added
-                     first call)
-    `grow`           more of them                  taken anew on these rows
+    `fit`            from scratch                  of all rows
+    `partial_fit`    as they are (those of `fit`   rows are added
+                     at the first call)
+    `grow`           more of them                  anew, of these rows
     ===============  ============================  ==========================
 
     Parameters
@@ -64,20 +70,29 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         every column for branches of one column, and all ordered pairs (a column with
         itself too) for branches of two.
     n_branches : int, default=1000
-        Branches to elect in `fit`, at most.
+        Branches to elect in `fit`, at most; of fitted votes, uses to draw. A use is one
+        output of a branch at one region, with one weight a class. Fitting takes time
+        and memory by the smaller of the numbers of rows and uses: memory bounds the uses
+        to 8,192 on as many rows or more, and to 100,000 on few.
     use_grown : bool, default=False
         Whether grown branches of the source that have input maps of their own are
         candidates too. Those without are in its bank already.
+    votes : {"equal", "fitted", "auto"}, default="equal"
+        What the votes of branches count: one each, or weights that are fitted. "auto"
+        takes what was better on validation rows with as many labelled rows, which was
+        "fitted" at any number of rows so far.
     standardise : {"pooled", "class", "vote"}, default="pooled"
-        How votes are brought to mean 0 and deviation 1 on the rows: the number of votes
-        of each class with one deviation for all classes, with its own, or each vote, as
-        (17) is printed.
+        How equal votes are brought to mean 0 and deviation 1 on the rows: the number of
+        votes of each class with one deviation for all classes, with its own, or each
+        vote, as (17) is printed.
     new_classes : {"error", "add"}, default="error"
         What `grow` and `partial_fit` do with labels not seen before: refuse them, or add
         the classes and elect branches for them, leaving all other votes as they are.
+        Fitted votes get the weights that they had if all rows of `fit` and `partial_fit`
+        had come at once, in any order.
     matching : {"both", "clusters", "exhaustive"}, default="exhaustive"
         Candidates to look at: every branch on every region as it is, matched by
-        clusters, or both.
+        clusters, or both. This and what follows, down to `tol`, is for equal votes.
     round_size : int, default=100
         Branches elected a round.
     delta : float, default=0.05
@@ -117,11 +132,14 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where `X` had names that are all strings.
     growth_history_ : list of dict
-        A row for every round, as of `GrowingNAMClassifier`.
+        A row for every round, as of `GrowingNAMClassifier`. Of fitted votes, a row for
+        every fit of `fit` and `grow`, with its strength; what is held out there are the
+        rows that are left out, one by one.
     n_branches_ : int
         Number of branches that vote.
     n_parameters_ : int
-        Numbers fitted: the temperature, once a branch votes.
+        Numbers fitted: the temperature, once a branch votes. Of fitted votes, a weight
+        for each branch and class, and an intercept for each class, too.
     n_multiply_adds_ : int
         Multiply-adds to predict one row.
     grown_branches_ : list of dict
@@ -151,6 +169,16 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     >>> vote.n_parameters_
     1
     >>> vote.score(X[large][600:], y[large][600:]) > 0.8
+    True
+
+    With ten rows a class, nothing passes the tests of an election, but weights can be
+    fitted:
+
+    >>> few = ElectionTransferClassifier(nam, patches, votes="fitted", random_state=0)
+    >>> few = few.fit(X[large][:50], y[large][:50])
+    >>> few.n_parameters_    # 1000 branches and an intercept for 5 classes, temperature
+    5006
+    >>> few.score(X[large][600:], y[large][600:]) > 0.8
     True
     """
 
@@ -229,7 +257,7 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=True)
     @changes
     def fit(self, X, y, sample_weight=None):
-        """Elect `n_branches` branches of the source for the classes of `y`.
+        """Elect or draw `n_branches` branches of the source for the classes of `y`.
 
         Parameters
         ----------
@@ -255,7 +283,7 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         Warns
         -----
         GrowthStoppedWarning
-            If fewer than `n_branches` were elected; the message says why.
+            If fewer than `n_branches` were elected or drawn; the message says why.
         """
         X, y, table = read_first(self, X, y, sample_weight)
         target = ClassTarget.of(y)
@@ -267,7 +295,10 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=True)
     @changes
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Count the votes of more rows; the elected branches stay as they are.
+        """Count the votes of more rows; the branches that vote stay as they are.
+
+        Fitted votes get new weights, those of all rows since `fit`, whose sums are kept;
+        their strength comes from generalised cross-validation, which needs no row again.
 
         Parameters
         ----------
@@ -284,8 +315,9 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As `fit`, and for labels that are not in `classes` while
-            `new_classes="error"`.
+            As `fit`, for labels that are not in `classes` while `new_classes="error"`,
+            if `votes` has changed since `fit`, and if the sums of fitted votes on so
+            many rows do not fit into memory.
         """
         check_partial_class_weight(self.class_weight)
         check_device(self.device)
@@ -314,9 +346,9 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
 
     @changes
     def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
-        """Elect more branches, and take the statistics of all votes on these rows.
+        """Elect or draw more, and take statistics or weights of all on these rows.
 
-        Interrupting (Ctrl-C) keeps the rounds that are done.
+        Interrupting (Ctrl-C) an election keeps the rounds that are done.
 
         Parameters
         ----------
@@ -330,7 +362,8 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         checkpoint : str or path-like, default=None
             File that is written after each round. The same call made again, in another
             process too, goes on from the last round there and ends with the model of an
-            unbroken run; after the last round it returns at once.
+            unbroken run; after the last round it returns at once. With fitted votes, which
+            have no rounds, it must be None.
 
         Returns
         -------
@@ -339,8 +372,9 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If an input cannot be used, or there are too few rows to test anything; the
-            model is then left as it was.
+            If an input cannot be used, there are too few rows to test anything, `votes`
+            has changed since `fit`, or fitted votes get no row of a class that they
+            know; the model is then left as it was.
         ModelFileError
             If `checkpoint` is a file that is no model of skgrow, or damaged.
 

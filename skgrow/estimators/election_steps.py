@@ -52,7 +52,7 @@ def begin(params, table, target, rows):
     regions = transfer_regions(params.regions, region_size, rows.X.shape[1], random_state)
     inputs = InputEncoder.fit(table, rows, regions.shared_scale)
     shares = np.bincount(rows.y, weights=rows.weight, minlength=target.n_outputs)
-    if fitted_votes(params, rows, target):
+    if fitted_votes(params):
         network = Readout.empty(bank, shares)
     else:
         network = Electorate.empty(bank, shares, params.standardise)

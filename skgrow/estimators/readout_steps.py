@@ -34,8 +34,12 @@ MAX_VALUES = 2**23  # of uses on rows at a time
 MAX_LEFT_OUT = 2**25  # coordinates of rows that are left out, one after the other
 
 
-def fitted_votes(params, rows, target):
-    """Whether the weights of votes are fitted in `fit`."""
+def fitted_votes(params):
+    """Whether the weights of votes are fitted in `fit`.
+
+    On validation rows fitted votes were better with 20, 50, 200 and 1,000 rows a class,
+    so that "auto" has no number of rows yet from which on it elects.
+    """
     return params.votes in ("fitted", "auto")
 
 
@@ -84,7 +88,9 @@ def read_out(params, state, rows, n_uses):
     )
     inputs = _cross_fitted(state, rows)
     sums = _sums(params, state, grown, inputs)
-    network, scores = _fit(params, state, replace(state.network, grown=grown), sums, inputs)
+    network, scores = _fit(
+        params, state, replace(state.network, grown=grown), sums, inputs
+    )
     record = {
         "round": len(state.history.growth),
         "n_picked": n_added,
@@ -112,7 +118,7 @@ def add_rows(params, state, rows):
         sums = replace(network.sums, class_weight=class_weight)
         return replace(state, network=replace(network, sums=sums))
     _check_room(network, len(rows))
-    sums = network.sums + _sums(params, state, network.grown, state.inputs.scaled(rows))
+    sums = network.sums + _sums(params, state, network.grown, rows)
     spectrum = Spectrum.of(sums)
     strength = best_of_sums(spectrum)
     error = max(spectrum.generalised_error(strength), 1e-6)
@@ -160,24 +166,30 @@ def _check_room(network, n_more):
 
 
 def _cross_fitted(state, rows):
-    """Scaled rows, which have no part in the order of their own categories."""
+    """Rows, scaled where they must have no part in the order of their categories."""
+    if not state.inputs.is_categorical(rows.X.shape[1]).any():
+        return rows
     rows = state.inputs.scaled(rows)
     fold = folds_of(len(rows), CROSS_FIT_FOLDS, state.seed)
     return replace(rows, scaled=state.inputs.scaler.cross_fitted(rows, fold))
 
 
-def _value_chunks(params, grown, rows):
-    """Slices of scaled rows, and the values `(n_chunk, n_uses)` of the uses on them."""
+def _value_chunks(params, state, grown, rows):
+    """Slices of the rows, and the values `(n_chunk, n_uses)` of the uses on them."""
     runner = UseRunner(grown, params.device)
     n_rows = max(min(ROWS_PER_CHUNK, MAX_VALUES // max(len(grown), 1)), 1)
     for part in row_chunks(len(rows), n_rows):
-        yield part, runner.values(features_major(rows.scaled[part], params.device))
+        if rows.scaled is None:
+            scaled = state.inputs.scaler.transform(rows.X[part])
+        else:
+            scaled = rows.scaled[part]
+        yield part, runner.values(features_major(scaled, params.device))
 
 
 def _sums(params, state, grown, rows):
     sums = ValueSums.none(state.target.n_outputs, len(grown))
     copies = rows.copies
-    for part, values in _value_chunks(params, grown, rows):
+    for part, values in _value_chunks(params, state, grown, rows):
         own = rows.y[part], rows.weight[part], copies[part]
         sums = sums + ValueSums.of(values, *own, n_classes=state.target.n_outputs)
     return sums
@@ -194,7 +206,7 @@ def _fit(params, state, network, sums, rows):
         rows = rows.take(np.sort(some))
     found = [
         spectrum.projected(values)
-        for _, values in _value_chunks(params, network.grown, rows)
+        for _, values in _value_chunks(params, state, network.grown, rows)
     ]
     one = rows.weight / rows.copies
     projected = np.concatenate(found)

@@ -1,7 +1,7 @@
-"""A readout: class scores that are a fitted linear function of what branches say.
+"""A readout: class scores that are a fitted linear function of outputs of branches.
 
-Each use of a branch gives its output as it is, without a threshold, and has one weight
-for every class. The weights come from `training/ridge_head.py`; the branches are those of
+The output of each use of a branch is taken as it is, without a threshold, and has one
+weight for every class. The weights come from `training/ridge_head.py`; the branches are those of
 another task, and stay as they are.
 """
 
@@ -27,9 +27,8 @@ TINY = np.finfo(np.float64).tiny
 class Readout:
     """Uses of branches, and a weight of each for every class.
 
-    The score of a class is `values @ weights + intercept`, less the share of the class: an
-    estimate of how much more probable the class is than before. Logits are
-    `temperature * score + log(share)`.
+    The score of a class is `values @ weights + intercept`: an estimate of its indicator
+    less the share of the class. Logits are `temperature * score + log(share)`.
 
     Attributes
     ----------
@@ -91,7 +90,9 @@ class Readout:
     def n_multiply_adds(self):
         """Multiply-adds to predict one row: trunks, outputs and weights."""
         outputs = count_trunks(self.grown.uses)[1]
-        return self.grown.n_multiply_adds - len(self.grown) + outputs * len(self.intercept)
+        return (
+            self.grown.n_multiply_adds - len(self.grown) + outputs * len(self.intercept)
+        )
 
     def with_classes(self, n_classes, place):
         """The same among more classes, of weight 0; class `i` is now `place[i]`."""

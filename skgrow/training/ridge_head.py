@@ -3,13 +3,14 @@
 With values `z` of uses, brought to mean 0 and deviation 1 on the weighted rows, and
 indicators `y` less the shares of the classes, the weights are the solution `B` of
 
-    minimise  sum_i w_i |y_i - B.T z_i|^2 + s W |B|^2,        W = sum_i w_i,
+    minimise  sum_i w_i |y_i - B.T z_i|^2 + s |B|^2,
 
 which is convex. One eigendecomposition serves every strength `s`: of the products of
 values (primal), or of the products of rows (dual) where rows are fewer. Leaving row `i`
-out changes its error from `e_i` to `e_i / (1 - h_i)`, `h_i` being its leverage (Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 7.10
-and 7.52). Generalised cross-validation (7.52) has the mean leverage in its place, and
-needs the sums alone.
+out changes its error from `e_i` to `e_i / (1 - h_i)`, `h_i` being its leverage (Hastie,
+Tibshirani and Friedman, The Elements of Statistical Learning, 2nd edition, 7.51).
+Generalised cross-validation (7.52 there) has the mean leverage in its place, and needs
+the sums alone.
 
 scikit-learn's `RidgeCV` finds the same weights and left-out errors, but of all rows in
 memory at once in float64, and neither from sums to which more rows can be added, nor with
@@ -27,7 +28,7 @@ from scipy.special import softmax
 
 __all__ = ["STRENGTHS", "Spectrum", "best_left_out", "best_of_sums", "temperature_of"]
 
-# Strengths that are tried, in units of the sum of eigenvalues.
+# Strengths that are tried, in shares of the sum of eigenvalues.
 STRENGTHS = np.logspace(-8, 1, 37)
 LEAST_REST = 1e-10  # of 1 less a leverage, below which rounding decides
 MAX_LOG_TEMPERATURE = 6.0  # as of votes
@@ -81,7 +82,7 @@ class Spectrum:
 
     @property
     def strengths(self):
-        """Strengths to try, times the weight of the rows."""
+        """Strengths to try."""
         total = self.eigenvalues.sum()
         return STRENGTHS * (total if total > 0 else 1.0)
 
@@ -133,7 +134,7 @@ class Spectrum:
         explained = self.moments**2 / np.maximum(self.eigenvalues, 1e-300)[:, None]
         total = (self.share * (1 - self.share)).sum()
         rest = total - (shrunk * (2 - shrunk) @ explained).sum() / self.weight
-        free = 1 - (1 + shrunk.sum()) / self.n_rows
+        free = 1 - (1 + shrunk.sum()) / max(self.n_rows, 1.0)
         return float(max(rest, 0) / max(free, LEAST_REST) ** 2)
 
 

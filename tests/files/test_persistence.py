@@ -77,7 +77,15 @@ def elected():
     return vote.fit(X[Y >= 5], Y[Y >= 5].astype(str))
 
 
-MODELS = {make.__name__: make for make in (grown, narrow, named, elected)}
+def read_out():
+    source = digits_nam().fit(X[Y < 5], Y[Y < 5])
+    vote = ElectionTransferClassifier(
+        source, PATCHES, votes="fitted", n_branches=20, random_state=0
+    )
+    return vote.fit(X[Y >= 5], Y[Y >= 5])
+
+
+MODELS = {make.__name__: make for make in (grown, narrow, named, elected, read_out)}
 INPUTS = {"named": load_iris(as_frame=True).data}
 
 

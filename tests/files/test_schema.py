@@ -80,6 +80,17 @@ def framed():
     return GrowingNAMClassifier(max_iter=2, random_state=0).fit(frame, y)
 
 
+def read_out(n_rows):
+    """Fitted votes, whose sums are of rows or of products."""
+    X, y = table_rows()
+    source = GrowingNAMClassifier([[0, 1]], hidden_layer_sizes=(3,), max_iter=2)
+    source.set_params(random_state=0).fit(X, y)
+    vote = ElectionTransferClassifier(
+        source, votes="fitted", n_branches=10, random_state=0
+    )
+    return vote.fit(X[:n_rows], y[:n_rows])
+
+
 def stored(name):
     from test_persistence import STORED
 
@@ -89,6 +100,7 @@ def stored(name):
 MAKE = {
     "curved": curved, "dense": dense, "branched": branched, "framed": framed,
     "nam": lambda: stored("nam"), "vote": lambda: stored("vote"),
+    "few rows": lambda: read_out(8), "rows": lambda: read_out(600),
 }  # fmt: skip
 
 
