@@ -362,8 +362,8 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         checkpoint : str or path-like, default=None
             File that is written after each round. The same call made again, in another
             process too, goes on from the last round there and ends with the model of an
-            unbroken run; after the last round it returns at once. With fitted votes, which
-            have no rounds, it must be None.
+            unbroken run; after the last round it returns at once. Fitted votes have no
+            rounds: it must be None.
 
         Returns
         -------

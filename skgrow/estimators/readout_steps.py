@@ -17,6 +17,7 @@ from skgrow.networks.forward import features_major, row_chunks
 from skgrow.networks.readout import Readout, UseRunner
 from skgrow.networks.row_scores import ROWS_PER_CHUNK
 from skgrow.networks.value_sums import ValueSums
+from skgrow.runtime.progress import fit_task
 from skgrow.training.losses import CROSS_ENTROPY
 from skgrow.training.ridge_head import (
     MAX_LOG_TEMPERATURE,
@@ -86,11 +87,12 @@ def read_out(params, state, rows, n_uses):
     grown = before.extended(
         draw_uses(before.bank, state.regions, state.seed, len(before), n_added)
     )
-    inputs = _cross_fitted(state, rows)
-    sums = _sums(params, state, grown, inputs)
-    network, scores = _fit(
-        params, state, replace(state.network, grown=grown), sums, inputs
-    )
+    network = replace(state.network, grown=grown)
+    with fit_task(params, "growth", 1) as step:
+        inputs = _cross_fitted(state, rows)
+        sums = _sums(params, state, grown, inputs)
+        network, scores = _fit(params, state, network, sums, inputs)
+        step()
     record = {
         "round": len(state.history.growth),
         "n_picked": n_added,
@@ -174,6 +176,22 @@ def _cross_fitted(state, rows):
     return replace(rows, scaled=state.inputs.scaler.cross_fitted(rows, fold))
 
 
+def _copies(rows):
+    """How many equal rows each stands for, `(n_rows,)`, 1 or more.
+
+    A weight of 2 is two rows, of which one is left out at a time. Where several rows are
+    all of a class and weigh the same, that is the weight of the class, which makes no
+    copies; nor does another unit of all weights, since the lightest row is one at most.
+    """
+    own, weight = np.full(len(rows), max(1.0, rows.weight.min())), rows.weight
+    for number in np.unique(rows.y):
+        of_class = np.flatnonzero(rows.y == number)
+        largest, least = weight[of_class].max(), weight[of_class].min()
+        if len(of_class) > 1 and largest - least <= 1e-9 * largest:
+            own[of_class] = largest
+    return weight / np.minimum(weight, own)
+
+
 def _value_chunks(params, state, grown, rows):
     """Slices of the rows, and the values `(n_chunk, n_uses)` of the uses on them."""
     runner = UseRunner(grown, params.device)
@@ -188,7 +206,7 @@ def _value_chunks(params, state, grown, rows):
 
 def _sums(params, state, grown, rows):
     sums = ValueSums.none(state.target.n_outputs, len(grown))
-    copies = rows.copies
+    copies = _copies(rows)
     for part, values in _value_chunks(params, state, grown, rows):
         own = rows.y[part], rows.weight[part], copies[part]
         sums = sums + ValueSums.of(values, *own, n_classes=state.target.n_outputs)
@@ -201,14 +219,15 @@ def _fit(params, state, network, sums, rows):
         return replace(network, sums=sums), {}
     spectrum = Spectrum.of(sums)
     most = max(MAX_LEFT_OUT // max(len(spectrum.eigenvalues), 1), 1)
+    one = rows.weight / _copies(rows)
     if len(rows) > most:
         some = np.random.RandomState(state.seed).permutation(len(rows))[:most]
-        rows = rows.take(np.sort(some))
+        some.sort()
+        rows, one = rows.take(some), one[some]
     found = [
         spectrum.projected(values)
         for _, values in _value_chunks(params, state, network.grown, rows)
     ]
-    one = rows.weight / rows.copies
     projected = np.concatenate(found)
     strength, left_out = best_left_out(spectrum, projected, rows.y, rows.weight, one)
     log_share = np.log(np.maximum(spectrum.share, np.finfo(np.float64).tiny))

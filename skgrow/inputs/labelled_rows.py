@@ -24,34 +24,20 @@ class LabelledRows:
     weight : ndarray of float64 of shape (n_rows,)
     scaled : ndarray of shape (n_rows, n_features) or None
         `X` as the scaler of the model gives it, once there is one.
-    sample_weight : ndarray of float64 of shape (n_rows,) or None
-        Weights without those of the classes; None where there are no others.
     """
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray
     scaled: np.ndarray | None = None
-    sample_weight: np.ndarray | None = None
 
     def __len__(self):
         return len(self.y)
 
     def take(self, index):
         """The rows at `index`; a slice copies nothing."""
-        arrays = (self.X, self.y, self.weight, self.scaled, self.sample_weight)
+        arrays = (self.X, self.y, self.weight, self.scaled)
         return LabelledRows(*(None if a is None else a[index] for a in arrays))
-
-    @property
-    def copies(self):
-        """How many copies of a row each stands for, `(n_rows,)`, 1 or more.
-
-        A weight of 2 is two equal rows. The lightest row is one at most, so that weights
-        in other units, as 1000 for every row, say the same as 1 for every row; weights
-        of classes make no copies.
-        """
-        weight = self.weight if self.sample_weight is None else self.sample_weight
-        return weight / np.minimum(weight, max(1.0, weight.min()))
 
 
 def labelled_rows(target, X, y, sample_weight=None, class_weight=None):
@@ -76,12 +62,8 @@ def labelled_rows(target, X, y, sample_weight=None, class_weight=None):
         If a label was not seen before, a number is too far, or a weight is unusable.
     """
     weight = check_weights(sample_weight, class_weight, X, y)
-    alone = None
-    if class_weight is not None:
-        alone = check_weights(sample_weight, None, X, y)
     used = weight > 0
     encoded = target.encoded(y, used, X.dtype)
     if used.all():  # nothing is copied
-        return LabelledRows(X, encoded, weight, sample_weight=alone)
-    alone = None if alone is None else alone[used]
-    return LabelledRows(X[used], encoded, weight[used], sample_weight=alone)
+        return LabelledRows(X, encoded, weight)
+    return LabelledRows(X[used], encoded, weight[used])

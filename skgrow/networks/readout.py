@@ -1,8 +1,8 @@
 """A readout: class scores that are a fitted linear function of outputs of branches.
 
 The output of each use of a branch is taken as it is, without a threshold, and has one
-weight for every class. The weights come from `training/ridge_head.py`; the branches are those of
-another task, and stay as they are.
+weight for every class. The weights come from `training/ridge_head.py`; the branches are
+those of another task, and stay as they are.
 """
 
 from __future__ import annotations

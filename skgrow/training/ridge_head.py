@@ -1,6 +1,6 @@
 """A ridge regression on indicators of classes, in closed form.
 
-With values `z` of uses, brought to mean 0 and deviation 1 on the weighted rows, and
+With values `z` of uses, brought to mean 0 and one scale on the weighted rows, and
 indicators `y` less the shares of the classes, the weights are the solution `B` of
 
     minimise  sum_i w_i |y_i - B.T z_i|^2 + s |B|^2,
@@ -11,6 +11,10 @@ out changes its error from `e_i` to `e_i / (1 - h_i)`, `h_i` being its leverage 
 Tibshirani and Friedman, The Elements of Statistical Learning, 2nd edition, 7.51).
 Generalised cross-validation (7.52 there) has the mean leverage in its place, and needs
 the sums alone.
+
+The variance that a use is scaled by is shrunk half way to the mean variance of all uses.
+On few rows many uses are nearly constant, as those of pixels at the border: divided by
+their own deviation they would be huge on other rows, which no row left out foretells.
 
 scikit-learn's `RidgeCV` finds the same weights and left-out errors, but of all rows in
 memory at once in float64, and neither from sums to which more rows can be added, nor with
@@ -25,6 +29,8 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.optimize import brentq
 from scipy.special import softmax
+
+from skgrow.networks.forward import row_chunks
 
 __all__ = ["STRENGTHS", "Spectrum", "best_left_out", "best_of_sums", "temperature_of"]
 
@@ -45,11 +51,11 @@ class Spectrum:
     weight : float
         Of all rows.
     share : ndarray of shape (n_classes,)
-    mean, deviation : ndarray of shape (n_uses,)
-        Of the values; infinite deviations leave constant uses out.
+    mean, scale : ndarray of shape (n_uses,)
+        What values are centred and divided by; infinite where a use is constant.
     eigenvalues : ndarray of shape (rank,)
     basis : ndarray of shape (n_uses, rank)
-        Eigenvectors of the products of standardised values.
+        Eigenvectors of the products of scaled values.
     moments : ndarray of shape (rank, n_classes)
         Products of values and indicators, in the basis.
     """
@@ -58,7 +64,7 @@ class Spectrum:
     weight: float
     share: np.ndarray
     mean: np.ndarray
-    deviation: np.ndarray
+    scale: np.ndarray
     eigenvalues: np.ndarray
     basis: np.ndarray
     moments: np.ndarray
@@ -67,18 +73,14 @@ class Spectrum:
     def of(cls, sums):
         """The problem of `ValueSums`."""
         mean, share, weight = sums.mean, sums.share, sums.weight
-        variance = sums.mean_square - mean**2
-        constant = variance <= 1e-9 * np.maximum(mean**2, 1e-12)
-        deviation = np.where(constant, np.inf, np.sqrt(np.where(constant, 1, variance)))
+        scale = _scale(sums.mean_square - mean**2, mean)
         if sums.products.size:
-            eigenvalues, basis = _primal(sums, mean, deviation)
+            eigenvalues, basis = _primal(sums, mean, scale)
         else:
-            eigenvalues, basis = _dual(sums, mean, deviation)
+            eigenvalues, basis = _dual(sums, mean, scale)
         by_class = sums.class_total - sums.class_weight[:, None] * mean
-        moments = basis.T @ (by_class / deviation).T
-        return cls(
-            sums.n_rows, weight, share, mean, deviation, eigenvalues, basis, moments
-        )
+        moments = basis.T @ (by_class / scale).T
+        return cls(sums.n_rows, weight, share, mean, scale, eigenvalues, basis, moments)
 
     @property
     def strengths(self):
@@ -88,12 +90,12 @@ class Spectrum:
 
     def projected(self, values):
         """Values `(n_rows, n_uses)` in the coordinates, `(n_rows, rank)`."""
-        return (values - self.mean) / self.deviation @ self.basis
+        return (values - self.mean) / self.scale @ self.basis
 
     def solution(self, strength):
         """Weights `(n_uses, n_classes)` of values as they are, and the intercepts."""
         shrunk = self.moments / (self.eigenvalues + strength)[:, None]
-        weights = self.basis @ shrunk / self.deviation[:, None]
+        weights = self.basis @ shrunk / self.scale[:, None]
         return weights, -self.mean @ weights
 
     def scores(self, projected, strength):
@@ -123,7 +125,9 @@ class Spectrum:
         shrunk = 1 / (self.eigenvalues + strength)
         target = np.eye(len(self.share))[y] - self.share
         error = target - self.scores(projected, strength)
-        leverage = one * (1 / self.weight + projected**2 @ shrunk)
+        parts = row_chunks(len(projected))
+        squares = np.concatenate([projected[part] ** 2 @ shrunk for part in parts])
+        leverage = one * (1 / self.weight + squares)
         error /= np.maximum(1 - leverage, LEAST_REST)[:, None]
         square = np.average((error**2).sum(axis=1), weights=sample_weight)
         return target - error, float(square)
@@ -195,16 +199,24 @@ def temperature_of(scores, y, sample_weight, log_share):
     return float(np.exp(found))
 
 
-def _primal(sums, mean, deviation):
+def _scale(variance, mean):
+    # What rounding leaves of a use that is always the same is not spread.
+    constant = variance <= 1e-9 * np.maximum(mean**2, 1e-12)
+    variance = np.where(constant, 0, variance)
+    typical = variance[~constant].mean() if not constant.all() else 0.0
+    return np.where(constant, np.inf, np.sqrt((variance + typical) / 2))
+
+
+def _primal(sums, mean, scale):
     products = sums.products - sums.weight * np.outer(mean, mean)
-    products /= deviation
-    products /= deviation[:, None]
+    products /= scale
+    products /= scale[:, None]
     eigenvalues, basis = eigh(products, overwrite_a=True, driver="evd")
     return np.maximum(eigenvalues, 0), basis
 
 
-def _dual(sums, mean, deviation):
-    centred = (sums.root - sums.root_weight[:, None] * mean) / deviation
+def _dual(sums, mean, scale):
+    centred = (sums.root - sums.root_weight[:, None] * mean) / scale
     eigenvalues, rows = eigh(centred @ centred.T, overwrite_a=True, driver="evd")
     kept = eigenvalues > 1e-10 * max(eigenvalues.max(initial=0), 1e-300)
     eigenvalues = eigenvalues[kept]

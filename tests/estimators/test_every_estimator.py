@@ -46,11 +46,14 @@ MODELS = {
     "nam": lambda: GrowingNAMClassifier(**BRANCHES, **ONE_PAIR),
     "nam of numbers": lambda: GrowingNAMRegressor(**BRANCHES, **ONE_PAIR),
     "vote": lambda: ElectionTransferClassifier(source(), **VOTES),
+    "fitted vote": lambda: ElectionTransferClassifier(
+        source(), votes="fitted", n_branches=12
+    ),
     "mlp": lambda: GrowingMLPClassifier(**DENSE),
     "mlp of numbers": lambda: GrowingMLPRegressor(**DENSE),
 }
 EVERY = list(MODELS)
-CLASSIFIERS = ["nam", "vote", "mlp"]
+CLASSIFIERS = ["nam", "vote", "fitted vote", "mlp"]
 ADDITIVE, DENSE_KINDS = ["nam", "nam of numbers"], ["mlp", "mlp of numbers"]
 VERBS = ["fit", "partial_fit", "grow"]
 # What each `grow` is asked for.
@@ -156,7 +159,7 @@ def test_progress_is_printed_where_asked(kind, capsys):
     np.testing.assert_array_equal(answers(verbose), answers(plain))
 
 
-@every_model
+@pytest.mark.parametrize("kind", [k for k in EVERY if k != "fitted vote"])  # one step
 def test_time_that_has_passed_is_reported(kind):
     with pytest.warns(skgrow.GrowthStoppedWarning, match="max_time=1e-09 seconds have"):
         model = make(kind, max_time=1e-9).fit(X, target(kind))
@@ -222,7 +225,7 @@ def test_a_warm_fit_of_a_dense_network_goes_on(kind):
 # election that counts more rows has none either.
 TASKS = {
     **dict.fromkeys(ADDITIVE, (["training"], ["training"], ["growth"])),
-    "vote": (["growth"], [], ["growth"]),
+    **dict.fromkeys(["vote", "fitted vote"], (["growth"], [], ["growth"])),
     **dict.fromkeys(DENSE_KINDS, (["training"], ["training"], [])),
 }
 

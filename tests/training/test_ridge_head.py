@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import Ridge, RidgeCV
-from sklearn.preprocessing import StandardScaler
 
 from skgrow.networks.value_sums import ValueSums
 from skgrow.training.losses import CROSS_ENTROPY
@@ -34,20 +33,22 @@ def sums_of(values, y, weight, copies=None):
     return ValueSums.of(values, y, weight, copies, n_classes=N_CLASSES)
 
 
-def plain_fit(values, y, weight, deviation, strength):
+def plain_fit(values, y, weight, scale, strength):
     """Weights and intercepts of indicators, as one system of equations for each class."""
     n_uses = values.shape[1]
-    design = np.column_stack([values / deviation, np.ones(len(values))])
+    design = np.column_stack([values / scale, np.ones(len(values))])
     penalty = np.diag([*np.full(n_uses, strength), 0.0])
     products = design.T @ (weight[:, None] * design) + penalty
     indicators = np.eye(N_CLASSES)[y]
     found = np.linalg.solve(products, design.T @ (weight[:, None] * indicators))
-    return found[:-1] / deviation[:, None], found[-1]
+    return found[:-1] / scale[:, None], found[-1]
 
 
-def deviation_of(values, weight):
+def scale_of(values, weight):
+    """Half of the variance is that of the use, half the mean one."""
     mean = np.average(values, axis=0, weights=weight)
-    return np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
+    variance = np.average((values - mean) ** 2, axis=0, weights=weight)
+    return np.sqrt((variance + variance.mean()) / 2)
 
 
 # Rows more than uses (primal) and fewer (dual).
@@ -60,10 +61,10 @@ def test_weights_solve_the_equations(n_rows, n_uses):
     sums = sums_of(values, y, weight)
     assert bool(sums.products.size) == (n_rows > n_uses)
     spectrum = Spectrum.of(sums)
-    deviation = deviation_of(values, weight)
+    scale = scale_of(values, weight)
     for strength in (0.1, 10.0):
         weights, intercept = spectrum.solution(strength)
-        expected = plain_fit(values, y, weight, deviation, strength)
+        expected = plain_fit(values, y, weight, scale, strength)
         np.testing.assert_allclose(weights, expected[0], rtol=1e-7, atol=1e-10)
         shares = np.bincount(y, weights=weight) / weight.sum()
         np.testing.assert_allclose(intercept + shares, expected[1], rtol=1e-7)
@@ -76,7 +77,7 @@ def test_left_out_scores_are_those_of_refits(n_rows, n_uses, whole):
     values, y, weight = problem(n_rows, n_uses)
     one = weight if whole else weight / 3
     spectrum = Spectrum.of(sums_of(values, y, weight))
-    deviation, strength = deviation_of(values, weight), 2.0
+    scale, strength = scale_of(values, weight), 2.0
     scores, error = spectrum.left_out(
         spectrum.projected(values), y, weight, one, strength
     )
@@ -85,7 +86,7 @@ def test_left_out_scores_are_those_of_refits(n_rows, n_uses, whole):
     for i in range(n_rows):
         rest = weight.copy()
         rest[i] -= one[i]
-        weights, intercept = plain_fit(values, y, rest, deviation, strength)
+        weights, intercept = plain_fit(values, y, rest, scale, strength)
         expected[i] = values[i] @ weights + intercept - shares
     np.testing.assert_allclose(scores, expected, rtol=1e-6, atol=1e-9)
     square = ((np.eye(N_CLASSES)[y] - shares - expected) ** 2).sum(axis=1)
@@ -112,18 +113,19 @@ def test_scikit_learn_finds_the_same(n_rows, n_uses):
     weight = np.ones(n_rows)
     spectrum = Spectrum.of(sums_of(values, y, weight))
     strength, _ = best_left_out(spectrum, spectrum.projected(values), y, weight, weight)
-    scaler = StandardScaler().fit(values)
-    ridge = RidgeCV(spectrum.strengths).fit(scaler.transform(values), np.eye(3)[y])
+    scale = scale_of(values, weight)
+    ridge = RidgeCV(spectrum.strengths).fit(values / scale, np.eye(3)[y])
     assert ridge.alpha_ == pytest.approx(strength)
     weights = spectrum.solution(strength)[0]
-    np.testing.assert_allclose(weights.T * scaler.scale_, ridge.coef_, atol=1e-7)
+    np.testing.assert_allclose(weights.T * scale, ridge.coef_, atol=1e-7)
 
 
 @sizes
 def test_generalised_cross_validation_is_its_formula(n_rows, n_uses):
     values, y, _ = problem(n_rows, n_uses)
     spectrum = Spectrum.of(sums_of(values, y, np.ones(n_rows)))
-    standard, indicators = StandardScaler().fit_transform(values), np.eye(N_CLASSES)[y]
+    standard = (values - values.mean(axis=0)) / scale_of(values, np.ones(n_rows))
+    indicators = np.eye(N_CLASSES)[y]
     for strength in (0.3, 30.0):
         ridge = Ridge(strength).fit(standard, indicators)
         rest = ((indicators - ridge.predict(standard)) ** 2).sum(axis=1).mean()
@@ -195,6 +197,14 @@ def test_classes_may_come_later():
     whole = sums_of(values, y, weight)
     for name in ("class_weight", "class_total", "products"):
         np.testing.assert_allclose(getattr(sums, name), getattr(whole, name))
+
+
+def test_uses_that_are_nearly_constant_stay_small():
+    """One row of few is different: on others, the use must not decide alone."""
+    values, y, weight = problem(30, 5)
+    values[:, 2] = 1e-4 * (np.arange(30) == 7)
+    spectrum = Spectrum.of(sums_of(values, y, weight))
+    assert np.abs(spectrum.solution(1.0)[0][2]).max() < 0.01
 
 
 def test_constant_uses_get_no_weight():

@@ -293,16 +293,18 @@ def test_weights_in_another_unit_say_the_same(unit):
     np.testing.assert_allclose(plain.predict_proba(X), scaled.predict_proba(X), atol=1e-6)
 
 
-def test_copies_are_of_rows_and_not_of_classes():
-    weight = np.array([2.0, 4.0, 6.0])
-    rows = LabelledRows(np.zeros((3, 1)), np.zeros(3, int), weight)
-    np.testing.assert_allclose(rows.copies, [1, 2, 3])
-    rows = LabelledRows(np.zeros((3, 1)), np.zeros(3, int), weight / 10)
-    np.testing.assert_allclose(rows.copies, [1, 1, 1])
-    half = LabelledRows(
-        np.zeros((3, 1)), np.zeros(3, int), weight, sample_weight=np.array([1, 2, 0.5])
-    )
-    np.testing.assert_allclose(half.take([0, 1]).copies, [1, 2])
+@pytest.mark.parametrize(
+    ("weight", "copies"),
+    [
+        ([2.0, 1.0, 3.0, 8.0, 8.0, 0.5], [2, 1, 3, 1, 1, 1]),  # class 1 weighs 8
+        ([20.0, 10.0, 30.0, 10.0, 40.0, 10.0], [2, 1, 3, 1, 4, 1]),  # another unit
+        ([0.2, 0.1, 0.3, 0.8, 0.7, 0.5], [1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_copies_are_of_rows_and_not_of_classes(weight, copies):
+    y = np.array([0, 0, 0, 1, 1, 2])
+    rows = LabelledRows(np.zeros((6, 1)), y, np.array(weight))
+    np.testing.assert_allclose(readout_steps._copies(rows), copies)
 
 
 def test_class_weight_moves_the_shares():
