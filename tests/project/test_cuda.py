@@ -93,6 +93,19 @@ def test_election_agrees(base, rows):
     assert abs(gpu.score(X[900:], y[900:]) - cpu.score(X[900:], y[900:])) < 0.03
 
 
+def test_fitted_votes_agree(base, rows):
+    X, y = rows
+    vote = ElectionTransferClassifier(
+        base, PATCHES, votes="fitted", n_branches=200, random_state=0
+    )
+    cpu = vote.fit(X[:900], y[:900])
+    np.testing.assert_allclose(
+        on_gpu(cpu).decision_function(X), cpu.decision_function(X), atol=1e-2
+    )
+    gpu = on_gpu(cpu).fit(X[:900], y[:900])
+    assert abs(gpu.score(X[900:], y[900:]) - cpu.score(X[900:], y[900:])) < 0.03
+
+
 def test_state_stays_on_the_cpu(base, rows):
     gpu = on_gpu(base).fit(*rows).grow(*rows, 5)
     assert all(isinstance(w, np.ndarray) for w in gpu.bank_.weights)

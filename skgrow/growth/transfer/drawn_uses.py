@@ -50,7 +50,9 @@ def draw_uses(bank, regions, seed, first, n_uses):
     reading, branch = np.divmod(rest, bank.n_branches)
     region, way = np.divmod(reading, len(regions.signs))
     columns = regions.growth[region]
-    uses = Candidates.plain(region, columns, branch, branch_class, bank.dtype)
+    uses = Candidates.plain(
+        region, columns, branch, branch_class, bank.dtype, regions.growth_window
+    )
     uses = replace(uses, scale=regions.signs[way].astype(bank.dtype))
     zeros = np.zeros(len(uses), dtype=bank.dtype)
     return GrownBranches(bank, uses, zeros + 1, *[zeros] * 5)

@@ -68,28 +68,40 @@ def test_estimator(estimator, check):
 
 
 def plain_scores(vote, rows):
-    """Weighted outputs, one use at a time."""
+    """Weighted outputs, one use at a time, each pooled over its places."""
     network = vote._state.network
     uses, bank = network.grown.uses, network.grown.bank
     scaled = vote._state.inputs.scaler.transform(rows)
     scores = np.tile(network.intercept, (len(rows), 1))
     for m in range(len(uses)):
-        hidden, b = uses.scale[m] * scaled[:, uses.columns[m]], uses.branch[m]
-        for weight, bias in zip(bank.weights[:-1], bank.biases, strict=True):
-            hidden = np.maximum(hidden @ weight[b] + bias[b], 0)
-        output = hidden @ bank.weights[-1][b][:, uses.branch_class[m]]
-        scores += output[:, None] * network.weights[m]
+        b, outputs = uses.branch[m], []
+        for offset in uses.window.offsets:
+            hidden = uses.scale[m] * scaled[:, uses.columns[m] + offset]
+            for weight, bias in zip(bank.weights[:-1], bank.biases, strict=True):
+                hidden = np.maximum(hidden @ weight[b] + bias[b], 0)
+            outputs.append(hidden @ bank.weights[-1][b][:, uses.branch_class[m]])
+        pooled = getattr(np, uses.window.pooling)(outputs, axis=0)
+        scores += pooled[:, None] * network.weights[m]
     return scores
 
 
+WINDOWS = {
+    kind: ImagePatches((1, 8, 8), patch_size=3, window=3, stride=2, pooling=kind)
+    for kind in ("mean", "max")
+}
+
+
+@pytest.mark.parametrize("regions", [PATCHES, *WINDOWS.values()])
 @pytest.mark.parametrize("rows", [TRAIN, FEW])
-def test_scores_are_weighted_outputs(rows):
-    vote = fitted_vote().fit(X[rows], Y[rows])
+def test_scores_are_weighted_outputs(rows, regions):
+    vote = fitted_vote(n_branches=100).set_params(regions=regions).fit(X[rows], Y[rows])
     shares = np.bincount(Y[rows])[5:] / len(Y[rows])
     temperature = vote._state.network.temperature
     expected = temperature * plain_scores(vote, X[TEST]) + np.log(shares)
     np.testing.assert_allclose(vote.decision_function(X[TEST]), expected, atol=1e-7)
     assert len(np.unique(vote._state.network.grown.uses.branch)) > 3
+    n_places = 1 if regions is PATCHES else 4
+    assert vote._state.network.grown.uses.window.n_places == n_places
 
 
 def test_few_rows_are_enough():
