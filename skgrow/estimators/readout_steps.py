@@ -150,7 +150,9 @@ def _affordable(state, n_rows, n_asked):
     bank, n_before = state.network.grown.bank, len(state.network.grown)
     n_all = count_uses(bank, state.regions)
     most = min(MAX_USES, max(MAX_SUMS // n_rows, int(MAX_SUMS**0.5)))
-    n_left = max(min(n_all, most) - n_before, 0)
+    if n_before > most:
+        raise _no_room(n_before, n_rows, "grow on")
+    n_left = min(n_all, most) - n_before
     if n_asked <= n_left:
         return n_asked, None
     if n_all <= most:
@@ -161,10 +163,14 @@ def _affordable(state, n_rows, n_asked):
 def _check_room(network, n_more):
     n_rows, n_uses = len(network.sums.root) + n_more, len(network.grown)
     if min(n_rows, n_uses) * n_uses > MAX_SUMS and not network.sums.products.size:
-        raise ValueError(
-            f"The sums of {n_uses:,} uses on {n_rows:,} rows do not fit into memory; fit "
-            f"with n_branches={int(MAX_SUMS**0.5)} or fewer to add so many rows."
-        )
+        raise _no_room(n_uses, n_rows, "add")
+
+
+def _no_room(n_uses, n_rows, verb):
+    return ValueError(
+        f"The sums of {n_uses:,} uses on {n_rows:,} rows do not fit into memory; fit "
+        f"with n_branches={int(MAX_SUMS**0.5)} or fewer to {verb} so many rows."
+    )
 
 
 def _cross_fitted(state, rows):

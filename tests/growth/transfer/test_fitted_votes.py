@@ -193,6 +193,8 @@ def test_memory_bounds_the_uses(monkeypatch):
     before = vote.predict_proba(X)
     with pytest.raises(ValueError, match="sums of 100 uses on 100 rows do not"):
         vote.partial_fit(X[60:100], Y[60:100])
+    with pytest.raises(ValueError, match="sums of 100 uses on 70 rows do not"):
+        vote.grow(X[:70], Y[:70], 5)
     np.testing.assert_array_equal(vote.predict_proba(X), before)
 
 
