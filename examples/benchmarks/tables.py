@@ -53,8 +53,10 @@ CLASSIFIED = (
 PREDICTED = ("california_housing",)
 # Our networks. The pairs of "a few pairs" are each column and the next one: they have
 # branches, and growth may use these on all pairs.
-OURS = ("base", "a few pairs", "single columns", "trained on all pairs")
-WHEN_GROWN = {"base": "grown", "a few pairs": "a few pairs, grown"}
+OURS = ("base", "light", "a few pairs", "single columns", "trained on all pairs")
+WHEN_GROWN = {
+    "base": "grown", "light": "light, grown", "a few pairs": "a few pairs, grown"
+}  # fmt: skip
 GROWN = 200  # branches, at most
 BINS = 10  # of the calibration error
 CALL = "call"  # when the call began that fitted a model
@@ -206,6 +208,7 @@ def ours(X, y, seed, is_number, titles):
     neighbours = [[j, (j + 1) % n_columns] for j in range(n_columns)]
     networks = {
         "base": kind(),
+        "light": kind(surfaces=False),  # pairs are left to branches, and to growth
         "a few pairs": kind(neighbours, grow_regions="pairs", curves=True),
         "single columns": kind("features", curves=True),
         "trained on all pairs": kind("pairs", curves=True, n_replicas=2),

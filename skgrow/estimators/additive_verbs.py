@@ -226,7 +226,9 @@ def _rule(self, on_curves):
     beside_pairs = chooses_regions(self) and on_curves
     n_rounds = self.n_rounds_no_change
     if n_rounds == "auto":
-        n_rounds = PATIENCE_BESIDE_PAIRS if beside_pairs else PATIENCE
+        # Without surfaces the pairs are left to branches, and rounds go on finding some.
+        few = beside_pairs and self.surfaces
+        n_rounds = PATIENCE_BESIDE_PAIRS if few else PATIENCE
     n_errors = ERRORS_BESIDE_PAIRS if beside_pairs else 0.0
     least = (JUDGING_ROWS, JUDGING_SHARE) if on_curves else (0, 0.0)
     return StoppingRule(self.validation_fraction, n_rounds, n_errors, *least)

@@ -78,9 +78,8 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         Whether grown branches of the source that have input maps of their own are
         candidates too. Those without are in its bank already.
     votes : {"equal", "fitted", "auto"}, default="equal"
-        What the votes of branches count: one each, or weights that are fitted. "auto"
-        takes what was better on validation rows with as many labelled rows, which was
-        "fitted" at any number of rows so far.
+        What votes count: one each, or weights that are fitted. "auto" is "fitted", which
+        was better on validation rows at every number of labelled rows.
     standardise : {"pooled", "class", "vote"}, default="pooled"
         How equal votes are brought to mean 0 and deviation 1 on the rows: the number of
         votes of each class with one deviation for all classes, with its own, or each
@@ -132,9 +131,8 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where `X` had names that are all strings.
     growth_history_ : list of dict
-        A row for every round, as of `GrowingNAMClassifier`. Of fitted votes, a row for
-        every fit of `fit` and `grow`, with its strength; what is held out there are the
-        rows that are left out, one by one.
+        A row for every round, as of `GrowingNAMClassifier`; of fitted votes, one for
+        every fit, with its strength and the loss of rows left out, one by one.
     n_branches_ : int
         Number of branches that vote.
     n_parameters_ : int
@@ -285,8 +283,11 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         GrowthStoppedWarning
             If fewer than `n_branches` were elected or drawn; the message says why.
         """
-        X, y, table = read_first(self, X, y, sample_weight)
-        target = ClassTarget.of(y)
+        return self._first(X, y, sample_weight)
+
+    def _first(self, X, y, sample_weight, classes=None):
+        X, y, table = read_first(self, X, y, sample_weight, classes)
+        target = ClassTarget.of(y) if classes is None else ClassTarget(classes)
         rows = labelled_rows(target, X, y, sample_weight, self.class_weight)
         self._state = begin(self, table, target, rows)
         self._state = first_election(self, self._state, rows)
@@ -322,13 +323,7 @@ class ElectionTransferClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
         check_partial_class_weight(self.class_weight)
         check_device(self.device)
         if not self._is_fitted:
-            classes = check_classes(classes, None)
-            X, y, table = read_first(self, X, y, sample_weight, classes)
-            target = ClassTarget(classes)
-            rows = labelled_rows(target, X, y, sample_weight, self.class_weight)
-            self._state = begin(self, table, target, rows)
-            self._state = first_election(self, self._state, rows)
-            return self
+            return self._first(X, y, sample_weight, check_classes(classes, None))
         check_votes(self, self._state)
         check_classes(classes, self.classes_)
         X, y = read(self, self._state.inputs, X, y)

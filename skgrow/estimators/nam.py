@@ -106,7 +106,7 @@ class GrowingNAMClassifier(FittedMixin, ClassifierMixin, BaseEstimator):
     n_rounds_no_change : int or "auto", default="auto"
         Rounds without a fall of the held-out loss before growth stops. Rounds after
         the best one are then taken back. "auto" is 3, and 1 on curves with
-        `regions="auto"`, where the base holds the strongest pairs.
+        `regions="auto"` and surfaces, where the base holds the strongest pairs.
     max_time : float, default=None
         Seconds after which `fit` leaves out what it has not begun, and a call of `grow`
         begins no new round. Curves, the choice of pairs and one pass are always made; a
