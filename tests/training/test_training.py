@@ -189,7 +189,7 @@ def test_the_penalty_is_half_alpha_times_the_squares():
     # As of dense networks. Adam's first steps show the sign of the gradient only.
     bank, data, gradients = fresh_bank(), blob_data(), []
     network = TrainableBank(bank)
-    inputs_of = bank_training._Inputs(bank.regions, "cpu")
+    inputs_of = bank_training._Inputs(bank, "cpu")
     rows = bank_training._to_device(data, "cpu", bank.dtype)
     for alpha in (0.0, 0.05):
         batch, plan = torch.arange(50), replace(PLAN, alpha=alpha)
