@@ -54,8 +54,9 @@ class Window:
         return int(self.offsets.max(initial=0))
 
     def fits(self):
-        """Whether it has places, the first one being the region itself."""
-        return self.n_places > 0 and int(self.offsets[0]) == 0
+        """Whether it has places, each once, the first one being the region itself."""
+        is_ascending = bool((self.offsets[1:] > self.offsets[:-1]).all())
+        return self.n_places > 0 and int(self.offsets[0]) == 0 and is_ascending
 
     def __eq__(self, other):
         if not isinstance(other, Window):

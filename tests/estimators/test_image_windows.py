@@ -50,3 +50,36 @@ def test_networks_of_windows_fit_grow_and_come_back_from_files(
         m.grow(X[600:1300], y[600:1300], 5).decision_function(X) for m in (model, again)
     ]
     np.testing.assert_array_equal(*more)
+
+
+def test_elected_branches_vote_by_their_pooled_outputs(tmp_path):
+    """Each vote is counted again in plain numpy, from the records of the branches."""
+    X, y = load_digits(return_X_y=True)
+    source = GrowingNAMClassifier(ONE, max_iter=8, random_state=0)
+    source.fit(X[y < 5], y[y < 5])
+    vote = skgrow.ElectionTransferClassifier(
+        source, MANY, n_branches=12, n_verified=200, round_size=6, random_state=0
+    ).fit(X[y >= 5], y[y >= 5])
+    scaled = vote._state.inputs.scaler.transform(X[:40])
+    counts = np.zeros((40, 5))
+    assert vote.n_branches_ > 0
+    for record in vote.grown_branches_:
+        counts[:, record["target_class"] - 5] += _is_active(source.bank_, record, scaled)
+    network = vote._state.network
+    scores = network.logits_of_sums(counts)
+    np.testing.assert_allclose(vote.decision_function(X[:40]), scores, atol=1e-9)
+    skgrow.save(vote, tmp_path / "vote")
+    again = skgrow.load(tmp_path / "vote").decision_function(X[:40])
+    np.testing.assert_array_equal(again, vote.decision_function(X[:40]))
+
+
+def _is_active(bank, record, scaled):
+    places = MANY.places.offsets
+    columns = np.array(record["region"])
+    outputs = []
+    for offset in places:
+        h = scaled[:, columns + offset]
+        for weight, bias in zip(bank.weights[:-1], bank.biases, strict=True):
+            h = np.maximum(h @ weight[record["branch"]] + bias[record["branch"]], 0)
+        outputs.append(h @ bank.weights[-1][record["branch"]][:, record["branch_class"]])
+    return np.mean(outputs, axis=0) > record["threshold"]

@@ -99,3 +99,12 @@ def test_windows_are_compared_by_what_they_do():
 def test_bad_windows_say_what_to_do(wrong, match):
     with pytest.raises(ValueError, match=match):
         ImagePatches((1, 8, 9), 3, **{"stride": 1, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("offsets", "answer"),
+    [([0], True), ([0, 1, 8], True), ([], False), ([1, 2], False), ([0, 3, 3], False)],
+)
+def test_a_window_of_a_file_has_each_place_once(offsets, answer):
+    """So a small file cannot name more places than the image has."""
+    assert Window(np.array(offsets, dtype=np.int64), "mean").fits() is answer
