@@ -13,7 +13,9 @@ MANY = ImagePatches((1, 8, 8), 3, 2, window=3, pooling="mean", window_stride=1)
 LARGEST = ImagePatches((1, 8, 8), 3, 1, window=3, pooling="max")
 
 
-@pytest.mark.parametrize("matching", ["exhaustive", "both"])
+@pytest.mark.parametrize(
+    "matching", ["exhaustive", pytest.param("both", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     "regions", [(MANY, None), (ONE, MANY), (MANY, ONE), (LARGEST, None)]
 )

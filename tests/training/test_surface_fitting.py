@@ -310,6 +310,7 @@ def test_result_does_not_depend_on_workers():
     np.testing.assert_array_equal(one.values, other.values)
 
 
+@pytest.mark.slow
 def test_of_a_large_table_some_rows_are_fitted(monkeypatch):
     X, dark = jagged(3000)
     sizes, design = [], Surfaces.design
@@ -392,6 +393,7 @@ def test_branches_learn_beside_curves_and_are_shrunk_beside_surfaces(monkeypatch
     )
 
 
+@pytest.mark.slow
 def test_files_hold_surfaces_to_the_bit(tmp_path):
     frame, y = table(600)
     nam = GrowingNAMClassifier(max_iter=3, random_state=0).fit(frame, y)

@@ -294,6 +294,7 @@ def test_grown_branches_with_maps_are_sources_too():
     assert source_bank(plain, use_grown=True, dtype=np.float64).n_branches == 9
 
 
+@pytest.mark.slow
 def test_clones_pipelines_and_searches_keep_the_source(elected):
     again = clone(elected)
     assert again.source is SOURCE

@@ -204,6 +204,7 @@ def test_left_out_rows_are_a_sample_of_very_many(monkeypatch, voted):
     assert (vote.predict(X[TEST]) == voted.predict(X[TEST])).mean() > 0.97
 
 
+@pytest.mark.slow
 def test_columns_of_tables_are_read_in_both_directions():
     rng = np.random.RandomState(0)
     rows = rng.uniform(-1, 1, size=(200, 3))
