@@ -79,7 +79,7 @@ def fit(self, X, y, sample_weight=None):
         return _fit_warm(self, X, y, sample_weight)
     X, y, table = read_first(self, X, y, sample_weight)
     target = self._learn_target(y, sample_weight)
-    rows = labelled_rows(target, X, y, sample_weight, _class_weight(self))
+    rows = labelled_rows(target, X, y, sample_weight, self._class_weight)
     target.check_varied(rows.y)
     rule = _rule(self, on_curves=wants_curves(self))
     base, selection = _split_for_growth(self, target, rows, rule)
@@ -135,7 +135,7 @@ def first_pass(self, X, y, sample_weight, learn, classes=None):
     check_device(self.device)
     X, y, table = read_first(self, X, y, sample_weight, classes)
     target = learn(y, sample_weight)
-    rows = labelled_rows(target, X, y, sample_weight, _class_weight(self))
+    rows = labelled_rows(target, X, y, sample_weight, self._class_weight)
     target.check_varied(rows.y, is_whole=False)
     state, rows = start(self, table, target, rows)
     return train(self, state, rows, Deadline(), n_passes=1)
@@ -147,7 +147,7 @@ def next_pass(self, X, y, sample_weight):
     state = self._state
     X, y = read(self, state.inputs, X, y)
     state = replace(state, target=state.target.updated(y, sample_weight))
-    rows = labelled_rows(state.target, X, y, sample_weight, _class_weight(self))
+    rows = labelled_rows(state.target, X, y, sample_weight, self._class_weight)
     return train(self, state, rows, Deadline(), n_passes=1, fresh=False)
 
 
@@ -198,7 +198,7 @@ def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
     target = self._state.target
     if n_branches:
         target = target.updated(y, sample_weight)
-    rows = labelled_rows(target, X, y, sample_weight, _class_weight(self))
+    rows = labelled_rows(target, X, y, sample_weight, self._class_weight)
     if not n_branches:
         return self
     rule = _rule(self, on_curves=_has_curves(self))
@@ -208,11 +208,6 @@ def grow(self, X_sel, y_sel, n_branches, sample_weight=None, checkpoint=None):
     self._state, _ = grown(self, self._state, rows, n_branches, joining, rule, checkpoint)
     self._state = with_unfinished(self)
     return self
-
-
-def _class_weight(self):
-    """Of classifiers; regressors have none."""
-    return getattr(self, "class_weight", None)
 
 
 def _has_curves(self):

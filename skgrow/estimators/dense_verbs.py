@@ -105,7 +105,7 @@ def _begin(self, X, y, sample_weight, learn, classes=None, is_whole=True):
     """A state of an untrained network, and the rows that it is trained on."""
     X, y, table = read_first(self, X, y, sample_weight, classes)
     target = learn(y, sample_weight)
-    rows = labelled_rows(target, X, y, sample_weight, _class_weight(self))
+    rows = labelled_rows(target, X, y, sample_weight, self._class_weight)
     target.check_varied(rows.y, is_whole)
     return start(self, table, target, rows)
 
@@ -115,7 +115,7 @@ def _read_more(self, X, y, sample_weight):
     state = self._state
     X, y = read(self, state.inputs, X, y)
     state = replace(state, target=state.target.updated(y, sample_weight))
-    rows = labelled_rows(state.target, X, y, sample_weight, _class_weight(self))
+    rows = labelled_rows(state.target, X, y, sample_weight, self._class_weight)
     return state, state.inputs.scaled(rows)
 
 
@@ -160,8 +160,3 @@ def grow(self, X_sel, y_sel, n_neurons=None, n_layers=None, sample_weight=None):
         )
     self._state = state
     return self
-
-
-def _class_weight(self):
-    """Of classifiers; regressors have none."""
-    return getattr(self, "class_weight", None)

@@ -65,6 +65,11 @@ class FittedMixin(CallbackSupportMixin):
     def _is_fitted(self):
         return "_state" in vars(self)
 
+    @property
+    def _class_weight(self):
+        """Of classifiers; regressors have none."""
+        return getattr(self, "class_weight", None)
+
     def __sklearn_is_fitted__(self):
         return self._is_fitted
 
